@@ -1,0 +1,38 @@
+# make demo                 cloaks a portrait and shows what became of it      make demo PHOTO=my.jpg OUT=folder
+# make test                 ruff, mypy, pytest                                 make test PYTEST_FLAGS="-k cli"
+# Both set up .venv first, once. Name another Python with PYTHON=python3.12.
+
+VENV ?= .venv
+OUT ?= demo-output
+PHOTO ?=
+PYTEST_FLAGS ?=
+PYTHON ?=
+export VENV PYTHON OUT PHOTO
+
+.PHONY: demo test lint constraints clean
+.SUFFIXES:
+
+demo: $(VENV)/.facecloak-demo
+	@$(VENV)/bin/python scripts/demo.py --out "$$OUT" $(if $(PHOTO),-- "$$PHOTO")
+
+test: lint
+	$(VENV)/bin/python -m pytest $(PYTEST_FLAGS)
+
+lint: $(VENV)/.facecloak-test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+# Renews the list of tested versions from what is installed; run the tests first.
+constraints: $(VENV)/.facecloak-test
+	@{ sed -n '/^#/p' constraints.txt; $(VENV)/bin/python -m pip freeze --exclude-editable \
+		| sed 's/$$/ ; sys_platform == "linux" and python_version >= "3.11"/'; } > constraints.new
+	@mv constraints.new constraints.txt
+
+# The stamp is newer than what decides the installation, or it is done again.
+$(VENV)/.facecloak-%: pyproject.toml constraints.txt scripts/setup.sh
+	@bash scripts/setup.sh $*
+	@touch $@
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache demo-output
+	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,64 @@
+"""What every test may use: the test photos, a portrait that is always there, and the ban on skips."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--forbid-skips", action="store_true",
+                     help="a skipped or expected failure counts as a failure, and so does a run without tests")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if item.config.getoption("--forbid-skips") and (report.skipped or hasattr(report, "wasxfail")):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else getattr(report, "wasxfail", "")
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: skips are forbidden in this run. {reason}"
+        if hasattr(report, "wasxfail"):
+            del report.wasxfail
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A whole module that skips itself (importorskip) is a skip too."""
+    report = yield
+    if collector.config.getoption("--forbid-skips") and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid}: skips are forbidden in this run. {report.longrepr}"
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    nothing_ran = session.testscollected == session.testsfailed == 0 or exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+    if session.config.getoption("--forbid-skips") and nothing_ran:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The test data pack; see its README. Not part of the repository: its photos are not ours to pass on."""
+    folder = Path(os.environ.get("FACECLOAK_DATA") or ROOT.parent / "shared" / "data")
+    if not (folder / "photos").is_dir():
+        pytest.skip(f"no test data pack at {folder}: set FACECLOAK_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def portrait() -> Path:
+    """The NASA portrait of Eileen Collins, public domain, 512 x 512 PNG, from scikit-image's wheel."""
+    spec = importlib.util.find_spec("skimage")
+    assert spec is not None and spec.submodule_search_locations, "scikit-image is in the extra 'test'"
+    return Path(spec.submodule_search_locations[0]) / "data" / "astronaut.png"
