@@ -1,0 +1,80 @@
+"""facecloak: photos in which people still know a face and face recognisers do not.
+
+The names below are the public ones. They are imported when first used, because torch takes seconds to import and
+`cloak --help` should not wait for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cloak.errors import (
+        CloakError,
+        NoFaceFound,
+        OutputRefused,
+        PhotoTooLarge,
+        PhotoUnreadable,
+        PhotoUnsupported,
+        ReportUnreadable,
+        SettingsInvalid,
+        WeightsCorrupt,
+        WeightsMissing,
+    )
+    from cloak.protect import cloak_photos, find_faces
+    from cloak.report import load_report
+    from cloak.settings import PRESETS, Preset, Progress, Settings
+    from cloak.types import FaceReport, Faces, Outcome, Photo, Report, Verdict
+    from cloak.verify import verify_photo
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "PRESETS",
+    "CloakError",
+    "FaceReport",
+    "Faces",
+    "NoFaceFound",
+    "Outcome",
+    "OutputRefused",
+    "Photo",
+    "PhotoTooLarge",
+    "PhotoUnreadable",
+    "PhotoUnsupported",
+    "Preset",
+    "Progress",
+    "Report",
+    "ReportUnreadable",
+    "Settings",
+    "SettingsInvalid",
+    "Verdict",
+    "WeightsCorrupt",
+    "WeightsMissing",
+    "__version__",
+    "cloak_photos",
+    "find_faces",
+    "load_report",
+    "verify_photo",
+]
+
+_MODULES = {
+    "cloak.errors": ("CloakError", "NoFaceFound", "OutputRefused", "PhotoTooLarge", "PhotoUnreadable",
+                     "PhotoUnsupported", "ReportUnreadable", "SettingsInvalid", "WeightsCorrupt", "WeightsMissing"),
+    "cloak.protect": ("cloak_photos", "find_faces"),
+    "cloak.report": ("load_report",),
+    "cloak.settings": ("PRESETS", "Preset", "Progress", "Settings"),
+    "cloak.types": ("FaceReport", "Faces", "Outcome", "Photo", "Report", "Verdict"),
+    "cloak.verify": ("verify_photo",),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cloak' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

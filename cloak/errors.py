@@ -1,0 +1,45 @@
+"""What can go wrong, as one tree.
+
+Every message names the file, says what was found, what to do, and what did not happen. Only `cli` and `web`
+catch these; anything that is not a `CloakError` is a defect of ours and is left to surface.
+"""
+
+
+class CloakError(Exception):
+    """Base of everything facecloak raises on purpose."""
+
+
+class PhotoUnreadable(CloakError):
+    """The input is not a whole photo that we can decode."""
+
+
+class PhotoUnsupported(CloakError):
+    """The input is a photo, of a kind that cannot be handled without losing something silently."""
+
+
+class PhotoTooLarge(CloakError):
+    """The header promises more pixels than allowed; nothing was decoded."""
+
+
+class OutputRefused(CloakError):
+    """The output would overwrite a file, is the input itself, or cannot be written."""
+
+
+class NoFaceFound(CloakError):
+    """No detector saw a face, so there is nothing to protect and nothing was written."""
+
+
+class SettingsInvalid(CloakError, ValueError):
+    """A setting is out of range, not finite, or names a thing that does not exist."""
+
+
+class WeightsMissing(CloakError):
+    """A weight file is not on this machine."""
+
+
+class WeightsCorrupt(CloakError):
+    """A weight file is not the file that was vouched for. It was not loaded."""
+
+
+class ReportUnreadable(CloakError):
+    """A report is missing, is not JSON, or does not follow the schema it names."""

@@ -1,0 +1,64 @@
+"""Frozen settings and the presets. Values are checked where they are made, never in the middle of work."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from cloak.errors import SettingsInvalid
+
+Strength = Literal["light", "balanced", "strong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How visible a cloak may become and how long it is optimised."""
+
+    radius: float  # root mean square of the perceptually weighted delta inside the mask, levels of 255
+    peak: float  # largest change of any pixel value, levels of 255
+    steps: int
+    goal: float  # a face whose similarity falls to this on the encoded bytes is finished early
+
+
+PRESETS: dict[Strength, Preset] = {
+    "light": Preset(radius=3.0, peak=16, steps=40, goal=-1.0),
+    "balanced": Preset(radius=5.0, peak=24, steps=40, goal=-1.0),
+    "strong": Preset(radius=7.0, peak=32, steps=40, goal=-1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a user can choose for one run."""
+
+    strength: Strength = "balanced"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    detector: str = "mtcnn"
+    seed: int = 0
+    jpeg_quality: int = 95
+    max_pixels: int = 120_000_000
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.strength not in PRESETS:
+            raise SettingsInvalid(f"strength is {self.strength!r}; choose one of {', '.join(PRESETS)}")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise SettingsInvalid(f"device is {self.device!r}; choose auto, cpu or cuda")
+        if not isinstance(self.jpeg_quality, int) or not 85 <= self.jpeg_quality <= 100:
+            raise SettingsInvalid(f"jpeg_quality is {self.jpeg_quality!r}; choose a whole number from 85 to 100 "
+                                  "(below 85 the encoder wears the cloak away)")
+        if not math.isfinite(self.seed) or not 0 <= self.seed < 2**63:
+            raise SettingsInvalid(f"seed is {self.seed!r}; choose a whole number from 0 to 2**63 - 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch is, for whoever is waiting."""
+
+    photo: str  # name of the photo that is worked on
+    faces_done: int  # over the whole batch
+    faces: int
+    step: int  # of the optimiser, 0 before it starts
+    steps: int
+    faces_in_work: int = 1  # the faces these steps are for

@@ -1,0 +1,618 @@
+"""Files <-> pixels: what is read, what is refused, and that only pixels come out."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import resource
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
+
+from cloak.errors import CloakError, OutputRefused, PhotoTooLarge, PhotoUnreadable, PhotoUnsupported
+from cloak.io_image import (
+    MAX_NAME_BYTES,
+    check_output,
+    decode_pixels,
+    encode_photo,
+    output_path_for,
+    pending_file,
+    read_photo,
+    shown,
+    sniff,
+    write_all,
+    write_new,
+)
+from cloak.types import Photo
+
+MAX_PIXELS = 10_000_000
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+# Only the header is judged, and that is what makes it a grey profile.
+GREY_ICC = SRGB[:16] + b"GRAY" + SRGB[20:]
+
+
+def read(path: Path, max_pixels: int = MAX_PIXELS) -> Photo:
+    return read_photo(path, max_pixels=max_pixels)
+
+
+def scene(height: int = 48, width: int = 64) -> np.ndarray:
+    """A smooth picture without symmetry, so that any wrong turn shows."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 255 / width, y * 255 / height, (x + 2 * y) % 97], axis=-1).astype(np.uint8)
+
+
+def saved(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def markers(jpeg: bytes) -> list[int]:
+    """The marker codes of a JPEG up to its first scan, and what follows the end of the picture."""
+    found, at = [], 2
+    while True:
+        assert jpeg[at] == 0xFF
+        found.append(jpeg[at + 1])
+        if jpeg[at + 1] == 0xDA:
+            return found
+        at += 2 + struct.unpack(">H", jpeg[at + 2 : at + 4])[0]
+
+
+def chunks(png: bytes) -> set[bytes]:
+    found, at = set(), 8
+    while at < len(png):
+        (length,) = struct.unpack(">I", png[at : at + 4])
+        found.add(png[at + 4 : at + 8])
+        at += 12 + length
+    return found
+
+
+def png_bytes(ihdr: bytes, rows: bytes, *between: tuple[bytes, bytes]) -> bytes:
+    """A PNG made by hand, for kinds that Pillow cannot write."""
+    made = b"\x89PNG\r\n\x1a\n"
+    for name, body in ((b"IHDR", ihdr), *between, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        made += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return made
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def test_a_jpeg_is_read_with_the_hash_of_its_own_bytes(tmp_path):
+    path = saved(tmp_path / "a.jpg", Image.fromarray(scene()), quality=95, icc_profile=SRGB)
+    photo = read(path)
+    assert photo.format == "JPEG" and photo.pixels.shape == (48, 64, 3) and not photo.is_grey
+    assert photo.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert photo.icc_profile == SRGB and photo.alpha is None
+    assert np.array_equal(photo.pixels, np.array(Image.open(path)))
+
+
+@pytest.mark.parametrize(
+    "name", ["grey.jpg", "progressive.jpg", "rgba.png", "two-faces.jpg", "canaries.jpg", "no-face.jpg"])
+def test_each_supported_kind_is_read_as_pillow_sees_it(shared_data, name):
+    path = shared_data / "photos" / name
+    photo = read(path)
+    with Image.open(path) as image:
+        assert np.array_equal(photo.pixels, np.array(image.convert("RGB")))
+    assert photo.is_grey == (name == "grey.jpg")
+    assert (photo.alpha is not None) == (name == "rgba.png")
+    assert photo.format == ("PNG" if name.endswith("png") else "JPEG")
+
+
+def test_only_the_first_picture_of_a_phone_jpeg_is_used(shared_data):
+    path = shared_data / "photos" / "canaries.jpg"
+    with Image.open(path) as image:
+        assert image.format == "MPO"
+    assert read(path).pixels.shape == (900, 1400, 3)
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_all_eight_orientations_come_out_upright(shared_data, number):
+    upright = read(shared_data / "photos" / "orientation-1.jpg").pixels
+    turned = read(shared_data / "photos" / f"orientation-{number}.jpg").pixels
+    assert turned.shape == upright.shape
+    # Each was compressed anew, so the pixels agree only nearly; any wrong turn differs by tens of levels.
+    assert np.abs(turned.astype(float) - upright).mean() < 2.5
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_orientation_is_applied_exactly_as_pillow_does(tmp_path, number, format):
+    exif = Image.Exif()
+    exif[0x0112] = number
+    image = Image.fromarray(scene())
+    if format == "PNG":
+        image.putalpha(Image.fromarray(scene()[..., 0]))
+    path = saved(tmp_path / "a", image, format=format, exif=exif)
+    photo = read(path)
+    with Image.open(path) as image:
+        expected = np.array(ImageOps.exif_transpose(image))
+    assert np.array_equal(photo.pixels, expected[..., :3])
+    if format == "PNG":
+        assert photo.alpha is not None and np.array_equal(photo.alpha, expected[..., 3])
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff",
+                                  b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x09\0\0\0\0\0\0"])
+def test_exif_that_cannot_be_read_leaves_the_photo_as_it_is(tmp_path, exif):
+    path = saved(tmp_path / "a.jpg", Image.fromarray(scene()), exif=exif)
+    assert read(path).pixels.shape == (48, 64, 3)
+
+
+def test_a_bomb_is_refused_without_taking_memory(shared_data):
+    # In a process of its own, with 60 MB of room: a decoder that allocated would be killed or raise MemoryError.
+    code = (
+        "import resource, sys, pathlib\n"
+        "import cloak.io_image as io_image\n"
+        "from cloak.errors import PhotoTooLarge\n"
+        "room = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize() + 60 * 2**20\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (room, room))\n"
+        "try:\n    io_image.read_photo(pathlib.Path(sys.argv[1]), max_pixels=120_000_000)\n"
+        "except PhotoTooLarge as error:\n    print(error)\n"
+    )
+    path = shared_data / "photos" / "bomb-60000x60000.png"
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code, str(path)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "60000 x 60000" in run.stdout and "Nothing was decoded" in run.stdout
+
+
+def test_the_limit_is_ours_and_not_pillows(tmp_path, monkeypatch):
+    # Pillow warns above its own limit and fails above twice that, for the whole process.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    path = saved(tmp_path / "a.png", Image.fromarray(scene()))
+    assert read(path, max_pixels=48 * 64).pixels.shape == (48, 64, 3)
+    with pytest.raises(PhotoTooLarge, match="64 x 48 = 3,072 pixels, the limit is 3,071"):
+        read(path, max_pixels=48 * 64 - 1)
+
+
+def test_a_file_far_longer_than_a_photo_is_not_read(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff")
+    os.truncate(path, 2**40)  # sparse
+    with pytest.raises(PhotoTooLarge, match="bytes"):
+        read(path)
+
+
+@pytest.mark.parametrize(("name", "error", "words"), [
+    ("truncated.jpg", PhotoUnreadable, "cut off or damaged"),
+    ("text-named.jpg", PhotoUnreadable, "plain text, not a picture"),
+    ("empty.jpg", PhotoUnreadable, "0 bytes"),
+    ("cmyk.jpg", PhotoUnsupported, "CMYK"),
+    ("rgb16.png", PhotoUnsupported, "16 bits"),
+    ("grey16.png", PhotoUnsupported, "16 bits"),
+    ("photo.webp", PhotoUnsupported, "WebP"),
+    ("missing.jpg", PhotoUnreadable, "No such file"),
+    ("dlib-faces", PhotoUnreadable, "is a folder"),
+    ("two-faces.json", PhotoUnreadable, "plain text"),
+    ("two-faces.jpg/x.jpg", PhotoUnreadable, "cannot be opened"),
+])
+def test_what_cannot_be_kept_in_kind_is_refused_by_name(shared_data, name, error, words):
+    path = shared_data / "photos" / name
+    with pytest.raises(error, match=words) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and "Nothing was written." in message and "\n" not in message
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("options", [
+    {"format": "JPEG", "quality": 90}, {"format": "JPEG", "progressive": True, "quality": 90}, {"format": "PNG"},
+])
+def test_a_file_cut_anywhere_is_refused(tmp_path, share, options):
+    rng = np.random.default_rng(0)
+    whole = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)).save(whole, **options)
+    path = tmp_path / "cut"
+    path.write_bytes(whole.getvalue()[: int(share * len(whole.getvalue()))])
+    with pytest.raises(PhotoUnreadable):
+        read(path)
+
+
+@pytest.mark.parametrize(("head", "found"), [
+    (b"RIFF\0\0\0\0WEBPVP8 ", "WebP"), (b"\0\0\0\x18ftypheic", "HEIC"), (b"\0\0\0\x18ftypavif", "AVIF"),
+    (b"\0\0\0\x18ftypisom", "video"), (b"GIF89a\0", "GIF"), (b"II*\0\x08\0\0\0", "TIFF"), (b"BM\0\0", "BMP"),
+    (b"%PDF-1.7\0", "PDF"), (b"\xff\x0a\0", "JPEG XL"), (b"PK\x03\x04", "ZIP"),
+])
+def test_another_format_is_named_by_its_content(tmp_path, head, found):
+    path = tmp_path / "holiday.jpg"
+    path.write_bytes(head + bytes(64))
+    with pytest.raises(PhotoUnsupported, match=found):
+        read(path)
+
+
+def test_an_animated_png_is_refused_by_name(tmp_path):
+    frames = [Image.fromarray(np.roll(scene(), i, axis=1)) for i in range(3)]
+    path = saved(tmp_path / "a.png", frames[0], save_all=True, append_images=frames[1:])
+    with pytest.raises(PhotoUnsupported, match="animated PNG with 3 frames"):
+        read(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(PhotoUnreadable, match="pipe or a device"):
+        read(tmp_path / "pipe.jpg")
+
+
+def test_sixteen_bits_are_refused_for_every_colour_type(tmp_path):
+    for colour_type, channels in ((0, 1), (2, 3), (4, 2), (6, 4)):
+        path = tmp_path / f"{colour_type}.png"
+        ihdr = struct.pack(">IIBBBBB", 2, 1, 16, colour_type, 0, 0, 0)
+        path.write_bytes(png_bytes(ihdr, b"\0" + bytes(4 * channels)))
+        with pytest.raises(PhotoUnsupported, match="16 bits"):
+            read(path)
+
+
+@pytest.mark.parametrize(("depth", "scale"), [(1, 255), (2, 85), (4, 17), (8, 1)])
+def test_grey_pngs_of_few_bits_keep_their_transparent_value(tmp_path, depth, scale):
+    path = tmp_path / "a.png"
+    row = bytes([0]) + (bytes([0, 1]) if depth == 8 else bytes([1 << (8 - 2 * depth)]))  # the values 0, 1
+    ihdr = struct.pack(">IIBBBBB", 2, 1, depth, 0, 0, 0, 0)
+    path.write_bytes(png_bytes(ihdr, row, (b"tRNS", struct.pack(">H", 1))))
+    photo = read(path)
+    assert photo.is_grey and photo.pixels[0, :, 0].tolist() == [0, scale]
+    assert photo.alpha is not None and photo.alpha.tolist() == [[255, 0]]
+
+
+def test_palette_pngs_keep_colours_and_transparency(tmp_path):
+    image = Image.fromarray(scene()).quantize(17)
+    path = saved(tmp_path / "a.png", image, transparency=bytes([0, 128, 255]))
+    photo = read(path)
+    expected = np.array(image.convert("RGB"))
+    assert np.array_equal(photo.pixels, expected) and not photo.is_grey
+    assert photo.alpha is not None and set(np.unique(photo.alpha)) == {0, 128, 255}
+    again = np.array(Image.open(io.BytesIO(encode_photo(photo, photo.pixels, jpeg_quality=95))))
+    assert np.array_equal(again, np.dstack([expected, photo.alpha]))
+
+
+@pytest.mark.parametrize(("mode", "profile", "kept"), [
+    ("RGB", SRGB, SRGB), ("L", GREY_ICC, GREY_ICC), ("L", SRGB, None), ("RGB", GREY_ICC, None),
+    ("RGB", b"not a profile" * 20, None), ("RGB", SRGB[:200], None), ("RGB", SRGB + b"CANARY-TAIL", SRGB),
+])
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_a_profile_is_kept_where_a_viewer_could_use_it(tmp_path, mode, profile, kept, format):
+    image = Image.fromarray(scene()).convert(mode)
+    photo = read(saved(tmp_path / "a", image, format=format, icc_profile=profile))
+    assert photo.icc_profile == kept
+    written = encode_photo(photo, photo.pixels, jpeg_quality=95)
+    assert Image.open(io.BytesIO(written)).info.get("icc_profile") == kept
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["JPEG", "progressive", "PNG", "palette"]), st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8), st.floats(0.3, 1.2))
+def test_damage_is_either_harmless_or_one_of_our_errors(tmp_path_factory, kind, hits, share):
+    image = Image.fromarray(scene(24, 32))
+    whole = io.BytesIO()
+    if kind == "palette":
+        image.quantize(9).save(whole, "PNG", transparency=3, icc_profile=SRGB)
+    else:
+        image.save(whole, "PNG" if kind == "PNG" else "JPEG", progressive=kind == "progressive", exif=b"Exif\0\0II*\0")
+    damaged = bytearray(whole.getvalue())
+    for where, value in hits:
+        damaged[int(where * len(damaged))] = value
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(bytes(damaged[: int(share * len(damaged))]))
+    try:
+        photo = read(path, max_pixels=100_000)
+    except CloakError as error:
+        assert str(error).startswith(str(path))
+    else:
+        assert photo.pixels.ndim == 3
+
+
+# --- encoding ----------------------------------------------------------------------------------------------------
+
+
+def test_no_canary_survives_and_only_the_profile_does(shared_data):
+    planted = json.loads((shared_data / "photos" / "canaries.json").read_text())["must_be_gone"]["bytes"]
+    path = shared_data / "photos" / "canaries.jpg"
+    raw = path.read_bytes()
+    assert all(canary.encode() in raw for canary in planted)
+    photo = read(path)
+    assert photo.icc_profile
+    written = encode_photo(photo, photo.pixels, jpeg_quality=95)
+    for canary in planted:
+        assert canary.encode() not in written and canary.encode("utf-16-le") not in written
+    # APP0 (JFIF), APP2 (ICC), tables, frame, scan: nothing else, and nothing after the end of the picture.
+    assert set(markers(written)) <= {0xE0, 0xE2, 0xDB, 0xC0, 0xC4, 0xDA}
+    assert written.endswith(b"\xff\xd9") and written.count(b"\xff\xd8\xff") == 1
+    assert Image.open(io.BytesIO(written)).info["icc_profile"] == photo.icc_profile
+
+
+def test_no_text_chunk_of_a_png_survives(tmp_path):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "CANARY-TEXT")
+    text.add_itxt("XML:com.adobe.xmp", "CANARY-XMP")
+    exif = Image.Exif()
+    exif[0x010F] = "CANARY-MAKER"
+    path = saved(tmp_path / "a.png", Image.fromarray(scene()), pnginfo=text, exif=exif, dpi=(300, 300),
+                 icc_profile=SRGB)
+    path.write_bytes(path.read_bytes() + b"CANARY-TAIL")
+    photo = read(path)
+    written = encode_photo(photo, photo.pixels, jpeg_quality=95)
+    assert chunks(written) == {b"IHDR", b"iCCP", b"IDAT", b"IEND"} and b"CANARY" not in written
+
+
+def test_chroma_is_not_subsampled_and_the_quality_counts(tmp_path):
+    photo = read(saved(tmp_path / "a.jpg", Image.fromarray(scene())))
+    chequers = np.zeros_like(photo.pixels)
+    chequers[..., 0] = 255 * (np.indices((48, 64)).sum(0) % 2)  # red, every other pixel: 4:2:0 would make it one tone
+    fine = encode_photo(photo, chequers, jpeg_quality=100)
+    # component, horizontal and vertical sampling, quantisation table
+    assert [layer[1:3] for layer in Image.open(io.BytesIO(fine)).layer] == [(1, 1)] * 3
+    assert np.abs(decode_pixels(fine).astype(int) - chequers).mean() < 3
+    assert len(encode_photo(photo, chequers, jpeg_quality=85)) < len(fine)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_png_is_lossless_and_keeps_its_channels(tmp_path, mode):
+    image = Image.fromarray(np.dstack([scene(), scene()[..., 1]])).convert(mode)
+    photo = read(saved(tmp_path / "a.png", image))
+    written = encode_photo(photo, photo.pixels, jpeg_quality=95)
+    with Image.open(io.BytesIO(written)) as again:
+        assert again.mode == mode and np.array_equal(np.array(again), np.array(image))
+    assert np.array_equal(decode_pixels(written), photo.pixels)
+
+
+def test_a_grey_jpeg_stays_grey_with_one_channel(shared_data):
+    photo = read(shared_data / "photos" / "grey.jpg")
+    written = encode_photo(photo, photo.pixels, jpeg_quality=95)
+    assert Image.open(io.BytesIO(written)).mode == "L"
+    assert decode_pixels(written).shape == photo.pixels.shape
+
+
+def test_the_same_pixels_give_the_same_bytes(portrait):
+    photo = read(portrait)
+    for kind in (photo, Photo(photo.path, photo.pixels, "JPEG", photo.sha256)):
+        first = encode_photo(kind, photo.pixels, jpeg_quality=95)
+        assert first == encode_photo(kind, photo.pixels.copy(), jpeg_quality=95)
+
+
+@pytest.mark.parametrize("quality", [85, 94, 95, 100])
+def test_pure_noise_is_encoded_although_pillow_guesses_its_buffer_too_small(quality):
+    noise = np.random.default_rng(0).integers(0, 2, (256, 256, 3), dtype=np.uint8) * 255
+    photo = Photo(Path("noise.jpg"), noise, "JPEG", "")
+    assert sniff(encode_photo(photo, noise, jpeg_quality=quality)) == "JPEG"
+
+
+def test_pixels_of_another_size_are_a_defect_of_the_caller(portrait):
+    photo = read(portrait)
+    with pytest.raises(ValueError, match="expected uint8"):
+        encode_photo(photo, photo.pixels[:-1], jpeg_quality=95)
+
+
+# --- writing -----------------------------------------------------------------------------------------------------
+
+
+def test_a_new_file_holds_the_data_and_the_mode_the_umask_grants(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_new(tmp_path / "a.jpg", b"data", overwrite=False)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.jpg").read_bytes() == b"data"
+    assert stat.S_IMODE((tmp_path / "a.jpg").stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["a.jpg"]
+
+
+def test_until_it_is_committed_only_the_owner_can_read_it(tmp_path):
+    with pending_file(tmp_path / "a.jpg", overwrite=False) as pending:
+        assert pending.temporary.parent == tmp_path and pending.temporary.name.startswith(".")
+        assert stat.S_IMODE(pending.temporary.stat().st_mode) == 0o600
+        write_all(pending.temporary, b"judged", named=pending.path)
+        assert not (tmp_path / "a.jpg").exists()
+        pending.commit()
+    assert (tmp_path / "a.jpg").read_bytes() == b"judged" and os.listdir(tmp_path) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("trouble", [None, ValueError, KeyboardInterrupt, SystemExit, MemoryError])
+def test_without_commit_nothing_is_left_however_the_block_ends(tmp_path, trouble):
+    def work():
+        with pending_file(tmp_path / "a.jpg", overwrite=False) as pending:
+            write_all(pending.temporary, b"half", named=pending.path)
+            if trouble is not None:
+                raise trouble
+
+    if trouble is None:
+        work()
+    else:
+        with pytest.raises(trouble):
+            work()
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_existing_output_is_refused_and_unchanged(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"old")
+    with pytest.raises(OutputRefused, match="exists already.*--overwrite"):
+        write_new(tmp_path / "a.jpg", b"new", overwrite=False)
+    assert (tmp_path / "a.jpg").read_bytes() == b"old" and os.listdir(tmp_path) == ["a.jpg"]
+    write_new(tmp_path / "a.jpg", b"new", overwrite=True)
+    assert (tmp_path / "a.jpg").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_made_in_between_is_not_replaced(tmp_path, monkeypatch, has_links):
+    if not has_links:  # as on a memory stick
+        def no_link(*_: object) -> None:
+            raise OSError(errno.EPERM, "no hard links here")
+        monkeypatch.setattr(os, "link", no_link)
+    monkeypatch.setattr("cloak.io_image.check_output", lambda *_, **__: None)  # the race: it was not there yet
+    (tmp_path / "a.jpg").write_bytes(b"theirs")
+    with pytest.raises(OutputRefused, match="exists already"):
+        write_new(tmp_path / "a.jpg", b"ours", overwrite=False)
+    assert (tmp_path / "a.jpg").read_bytes() == b"theirs" and os.listdir(tmp_path) == ["a.jpg"]
+
+
+def test_of_many_writers_exactly_one_wins(tmp_path):
+    won: list[bytes] = []
+
+    def write(data: bytes) -> None:
+        try:
+            write_new(tmp_path / "a.jpg", data, overwrite=False)
+            won.append(data)
+        except OutputRefused:
+            pass
+
+    threads = [threading.Thread(target=write, args=(bytes([i]) * 1000,)) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1 and (tmp_path / "a.jpg").read_bytes() == won[0] and os.listdir(tmp_path) == ["a.jpg"]
+
+
+def test_a_memory_stick_without_links_and_permissions_will_do(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "not on FAT")
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "chmod", refuse)
+    write_new(tmp_path / "a.jpg", b"data", overwrite=False)
+    assert (tmp_path / "a.jpg").read_bytes() == b"data" and os.listdir(tmp_path) == ["a.jpg"]
+
+
+@pytest.mark.parametrize("disguise", ["same", "symlink", "hardlink", "dots"])
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_the_input_is_never_the_output_under_any_name(tmp_path, disguise, overwrite):
+    source = tmp_path / "a.jpg"
+    source.write_bytes(b"original")
+    other = {"same": source, "symlink": tmp_path / "s.jpg", "hardlink": tmp_path / "h.jpg",
+             "dots": tmp_path / "." / ".." / tmp_path.name / "a.jpg"}[disguise]
+    if disguise == "symlink":
+        other.symlink_to(source)
+    if disguise == "hardlink":
+        os.link(source, other)
+    with pytest.raises(OutputRefused, match="is the input a.jpg itself"):
+        write_new(other, b"cloaked", overwrite=overwrite, inputs=[source])
+    assert source.read_bytes() == b"original"
+
+
+def test_overwriting_a_link_replaces_the_link_and_not_what_it_points_to(tmp_path):
+    (tmp_path / "precious.jpg").write_bytes(b"precious")
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "precious.jpg")
+    write_new(tmp_path / "a.jpg", b"new", overwrite=True)
+    assert (tmp_path / "precious.jpg").read_bytes() == b"precious" and (tmp_path / "a.jpg").read_bytes() == b"new"
+
+
+def test_a_dangling_link_counts_as_an_existing_output(tmp_path):
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputRefused, match="exists already"):
+        check_output(tmp_path / "a.jpg", overwrite=False)
+
+
+def test_folders_that_cannot_be_written_are_refused_in_words(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "folder.jpg").mkdir()
+    for path, words in (
+        (tmp_path / "file" / "a.jpg", "cannot be written"), (tmp_path / "none" / "a.jpg", "Create the folder"),
+        (tmp_path / ("x" * 300 + ".jpg"), "shorter name"), (tmp_path / "folder.jpg", "is a folder"),
+        (Path("/proc/a.jpg"), "cannot be written"),
+    ):
+        with pytest.raises(OutputRefused, match=words) as caught:
+            write_new(path, b"data", overwrite=True)
+        assert str(caught.value).startswith(f"{path}: ") and "Nothing was written." in str(caught.value)
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder.jpg"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    # RLIMIT_FSIZE makes the kernel itself refuse the bytes, as a quota does, also for root.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        with pytest.raises(OutputRefused, match="cannot be written"):
+            write_new(tmp_path / "a.jpg", bytes(100_000), overwrite=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_disk_that_fills_up_while_flushing_leaves_nothing(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(os, "fsync", full)
+    (tmp_path / "b.jpg").write_bytes(b"old")
+    for name, overwrite in (("a.jpg", False), ("b.jpg", True)):
+        with pytest.raises(OutputRefused, match="Free some space"):
+            write_new(tmp_path / name, b"data", overwrite=overwrite)
+    assert os.listdir(tmp_path) == ["b.jpg"] and (tmp_path / "b.jpg").read_bytes() == b"old"
+
+
+def test_a_disk_that_loses_bytes_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr("cloak.io_image.write_all", lambda path, data, *, named: path.write_bytes(data[:-1]))
+    with pytest.raises(OutputRefused, match="read back differs"):
+        write_new(tmp_path / "a.jpg", b"data", overwrite=False)
+    assert os.listdir(tmp_path) == []
+
+
+# --- names -------------------------------------------------------------------------------------------------------
+
+NAMES = ["two words.jpg", "it's \"quoted\".jpg", "-rf.jpg", "Ünïcode-拍照-\U0001f642.jpg", "[red]bold[green].jpg",
+         "new\nline.jpg", "b" * 251 + ".jpg", "é" * 125 + ".jpg", os.fsdecode(b"latin-\xe9.jpg"), "dots.in.name.jpg"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_read_and_its_copy_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    source = saved(Path(name), Image.fromarray(scene()), format="JPEG")
+    before = source.read_bytes(), source.stat().st_mtime_ns
+    photo = read(source)
+    output = output_path_for(source, None, several=False)
+    write_new(output, encode_photo(photo, photo.pixels, jpeg_quality=95), overwrite=False, inputs=[source])
+    assert output.name.endswith(".cloaked.jpg") and len(os.fsencode(output.name)) <= MAX_NAME_BYTES - len(".json")
+    assert len(os.fsencode(name)) > 200 or output.name == source.stem + ".cloaked.jpg"
+    assert (source.read_bytes(), source.stat().st_mtime_ns) == before
+    assert sorted(os.listdir()) == sorted([name, output.name])
+
+
+def test_an_output_name_of_255_bytes_works(tmp_path):
+    write_new(tmp_path / ("c" * 251 + ".jpg"), b"data", overwrite=False)
+    assert os.listdir(tmp_path) == ["c" * 251 + ".jpg"]
+
+
+def test_two_long_names_that_differ_at_the_end_stay_two():
+    a, b = (output_path_for(Path("é" * 120 + end + ".jpg"), None, several=True) for end in ("aaaaa", "bbbbb"))
+    assert a != b
+
+
+@pytest.mark.parametrize(("out", "several", "expected"), [
+    (None, False, "in/a.cloaked.jpg"), ("there", False, "there/a.cloaked.jpg"), ("there", True, "there/a.cloaked.jpg"),
+    ("new/", False, "new/a.cloaked.jpg"), ("new", True, "new/a.cloaked.jpg"), ("b.jpg", False, "b.jpg"),
+    ("B.JPEG", False, "B.JPEG"), ("new.folder", True, "new.folder/a.cloaked.jpg"),
+])
+def test_where_the_output_goes(tmp_path, monkeypatch, out, several, expected):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("in", "there"):
+        (tmp_path / folder).mkdir()
+    source = saved(Path("in/a.png"), Image.fromarray(scene()), format="JPEG")  # content decides, not the name
+    assert output_path_for(source, out, several=several) == Path(expected)
+
+
+@pytest.mark.parametrize(("out", "several", "words"), [
+    ("b.png", False, "keeps its format. Name it b.jpg"), ("b.webp", False, "Name it b.jpg"),
+    ("file", True, "there are several inputs"),
+])
+def test_an_output_that_cannot_be_meant_is_refused(tmp_path, monkeypatch, out, several, words):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_bytes(b"")
+    source = saved(Path("a.jpg"), Image.fromarray(scene()))
+    with pytest.raises(OutputRefused, match=words):
+        output_path_for(source, out, several=several)
+
+
+def test_a_name_cannot_command_the_terminal():
+    assert shown("a\x1b[2J\n\u202egpj.exe") == "a\\x1b[2J\\n\\u202egpj.exe"
+    assert shown(Path(os.fsdecode(b"\xe9.jpg"))) == "\\xe9.jpg" and shown("Ünï 拍") == "Ünï 拍"
