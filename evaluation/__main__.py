@@ -1,0 +1,136 @@
+"""`python -m evaluation photos|detectors|table`: measure, and show what was measured."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    # Timings and bits must not depend on what else runs here; this is the edge, so setting it is allowed.
+    cv2.setNumThreads(1)
+    # OpenCV 5 warns at every YuNet that it chose its processor backend, which is what is wanted.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    return int(options.run(options))
+
+
+def _photos(options: argparse.Namespace) -> int:
+    from evaluation import photos, record
+    from evaluation.judge import open_bench
+    from evaluation.samples import MATES
+
+    bench = open_bench(
+        options.data,
+        options.split,
+        cache=options.cache,
+        subjects=options.subjects,
+        photos=options.photos,
+        seed=options.seed,
+    )
+    with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
+        work = options.work or Path(temporary)
+        measured = photos.measure(
+            bench, options.strengths, options.publish, work, device=options.device, seed=options.seed
+        )
+    protocol = {
+        "split": options.split,
+        "subjects": len(bench.samples.probes),
+        "mates": MATES,
+        "gallery_subjects": len(bench.samples.distractors),
+        "gallery_photos_without_a_face": bench.gallery_not_found,
+        "publish": options.publish,
+        "seed": options.seed,
+    }
+    record.write(options.out, "photos", {"protocol": protocol, "weights": bench.reader.weights(), **measured})
+    for warning in measured["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{options.out} written")
+    return 0
+
+
+def _detectors(options: argparse.Namespace) -> int:
+    from functools import partial
+
+    from evaluation import detectors, protect, record
+    from evaluation.faces import YUNET_SHA256
+
+    found: dict[str, detectors.Find] = {
+        name: partial(protect.find_boxes, detector=name) for name in protect.detectors()
+    }
+    found["yunet (the judge's)"] = detectors.yunet(options.data / "weights")
+    with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
+        measured = detectors.measure(found, options.data, Path(temporary))
+    protocol = {"found_above_iou": detectors.FOUND_IOU, "every_nth_frame": detectors.EVERY}
+    content = {"protocol": protocol, "weights": {"yunet": YUNET_SHA256}, "detectors": measured}
+    record.write(options.out, "detectors", content)
+    print(f"{options.out} written")
+    return 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    from evaluation import table
+
+    old = options.readme.read_text()
+    new = table.fill(old, table.render(list(options.results.glob("*.json"))))
+    if options.check:
+        if new != old:
+            print(f"{options.readme} is out of date: run python -m evaluation table.", file=sys.stderr)
+        return int(new != old)
+    options.readme.write_text(new)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
+    verbs = parser.add_subparsers(required=True)
+
+    photos = verbs.add_parser("photos", help="cloak photos of known people, publish them, search for them")
+    photos.add_argument(
+        "--data", type=Path, default=default_data(), help="data pack; FACECLOAK_DATA sets the default"
+    )
+    photos.add_argument("--photos", default="lfw-dev", help="its folder in LFW layout")
+    photos.add_argument("--out", type=Path, required=True, help="result file")
+    photos.add_argument("--split", choices=("tuning", "judging"), default="judging")
+    photos.add_argument("--subjects", type=int, default=150)
+    photos.add_argument(
+        "--strengths", type=lambda text: text.split(","), default=["light", "balanced", "strong"]
+    )
+    photos.add_argument("--publish", default="jpeg90", help="none, jpegQ (4:2:0), jpegQ-444, half or blurS")
+    photos.add_argument("--device", default="auto")
+    photos.add_argument("--seed", type=int, default=0)
+    photos.add_argument(
+        "--cache", type=Path, default=ROOT / ".cache" / "evaluation", help="templates of clean photos"
+    )
+    photos.add_argument("--work", type=Path, help="keep the written files here; temporary otherwise")
+    photos.set_defaults(run=_photos)
+
+    detectors = verbs.add_parser("detectors", help="how many faces the engine's detectors miss")
+    detectors.add_argument("--data", type=Path, default=default_data())
+    detectors.add_argument("--out", type=Path, default=ROOT / "evaluation" / "results" / "detectors.json")
+    detectors.set_defaults(run=_detectors)
+
+    table = verbs.add_parser("table", help="put the results into README")
+    table.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    table.add_argument("--results", type=Path, default=ROOT / "evaluation" / "results")
+    table.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when README is out of date"
+    )
+    table.set_defaults(run=_table)
+    return parser
+
+
+def default_data() -> Path:
+    """Where the data pack lies: FACECLOAK_DATA, or beside the repository."""
+    return Path(os.environ.get("FACECLOAK_DATA", ROOT.parent / "shared" / "data"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Recognisers that judge. One file each; the file's name is the matcher's key.
+
+Each states its preprocessing itself, from its upstream. That `cloak/surrogates` says the same again is
+wanted: one shared wrong mean would let a cloak be optimised and judged on the same distorted network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.faces import Faces, Pixels
+
+HERE = Path(__file__).parent
+Metric = Literal["cosine", "euclidean"]
+
+
+class TemplateBroken(ValueError):
+    """A network gave something that cannot be compared."""
+
+
+class Matcher(Protocol):
+    """A recogniser, from pixels and found faces to templates."""
+
+    name: str
+    metric: Metric
+    weights_sha256: str
+    runtime: str  # library and version that runs it
+
+    def embed(self, pixels: Pixels, faces: Faces) -> NDArray[np.float32]:
+        """Templates (N, D) of the N >= 1 faces of one upright RGB picture."""
+        ...
+
+
+def names() -> tuple[str, ...]:
+    """The keys of all matchers there are."""
+    modules = {p.stem for p in HERE.glob("*.py")} - {"__init__", "onnx"}
+    return tuple(sorted(modules | {p.stem for p in HERE.glob("*.toml")}))
+
+
+def load(name: str, weights: Path) -> Matcher:
+    """A matcher by its key. `weights` is the folder of the network files that come with no package."""
+    # Imported here: each runtime costs seconds or memory, and one that is not asked for need not be
+    # installed.
+    if (HERE / f"{name}.toml").is_file():
+        from evaluation.matchers.onnx import OnnxMatcher
+
+        return OnnxMatcher(HERE / f"{name}.toml", weights)
+    if name == "dlib_cpp":
+        from evaluation.matchers.dlib_cpp import DlibMatcher
+
+        return DlibMatcher()
+    raise ValueError(f"no matcher is called {name!r}; there are {', '.join(names())}.")
+
+
+def identity(matcher: Matcher) -> str:
+    """Digest of everything that decides a template: weights, runtime version, and the source of the judge's
+    pipeline.
+
+    Source is hashed whole, comments too: re-embedding costs minutes, a stale template costs the result.
+    """
+    described = HERE / f"{matcher.name}.toml"
+    own = [HERE / "onnx.py", described] if described.is_file() else [HERE / f"{matcher.name}.py"]
+    digest = hashlib.sha256(f"{matcher.weights_sha256} {matcher.runtime}".encode())
+    for source in [HERE.parent / "faces.py", *own]:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def similarities(a: NDArray[np.float32], b: NDArray[np.float32], metric: Metric) -> NDArray[np.float32]:
+    """Similarity (N, M) of templates (N, D), (M, D), higher is more alike: cosine, or minus the distance."""
+    for templates in (a, b):
+        if not np.isfinite(templates).all() or (np.linalg.norm(templates, axis=1) == 0).any():
+            raise TemplateBroken(
+                "a template is not finite or is zero: the network is no face recogniser or is broken."
+            )
+    if metric == "cosine":
+        lengths = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
+        return np.asarray((a @ b.T) / lengths, np.float32)
+    wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)  # the squares cancel for near-equal templates
+    squares = (wide_a**2).sum(1)[:, None] + (wide_b**2).sum(1) - 2 * wide_a @ wide_b.T
+    return np.asarray(-np.sqrt(np.maximum(squares, 0)), np.float32)

@@ -1,0 +1,71 @@
+"""Tables for README, made from committed result files and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evaluation import record
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+FMR = "1e-3"
+
+
+class MarkersMissing(ValueError):
+    """The document has no place for the tables."""
+
+
+def fill(document: str, tables: str) -> str:
+    """The document with everything between the two markers replaced."""
+    if document.count(BEGIN) != 1 or document.count(END) != 1 or document.index(BEGIN) > document.index(END):
+        raise MarkersMissing(f"the document needs one {BEGIN} and after it one {END}. Nothing was written.")
+    head, rest = document.split(BEGIN)
+    _, tail = rest.split(END)
+    return f"{head}{BEGIN}\n{tables}\n{END}{tail}"
+
+
+def render(paths: Sequence[Path]) -> str:
+    """One table per photo measurement, in the order of the file names."""
+    documents = [(path, record.read(path)) for path in sorted(paths)]
+    return "\n\n".join(
+        _photos(path, document) for path, document in documents if document["kind"] == "photos"
+    )
+
+
+def _photos(path: Path, document: dict[str, Any]) -> str:
+    matchers = document["white_box"] + document["held_out"]
+    names = [f"{name} (white-box)" if name in document["white_box"] else name for name in matchers]
+    heads = ["arm", "SSIMULACRA2 photo / face", "face by reference", "SSIM", "PSNR"]
+    heads += [f"TAR {name}" for name in names] + ["rank-1 / 50, worst held-out", "not found"]
+    lines = [" | ".join(heads), " | ".join("---" for _ in heads)]
+    lines += [" | ".join(_row(arm, result, document, matchers)) for arm, result in document["arms"].items()]
+    protocol = document["protocol"]
+    caption = (
+        f"{protocol['subjects']} subjects with {protocol['mates']} mates each among "
+        f"{protocol['gallery_subjects']:,} people, published as `{protocol['publish']}`. "
+        f"TAR at FMR {FMR} with its 95 % interval by subject; quality on the written file, "
+        f"SSIM and PSNR on the face box x 1.3. "
+        f"Source: `{path.parent.name}/{path.name}`."
+    )
+    return caption + "\n\n" + "\n".join(f"| {line} |" for line in lines)
+
+
+def _row(arm: str, result: dict[str, Any], document: dict[str, Any], matchers: list[str]) -> list[str]:
+    photo, face = result["quality_written"]["photo"], result["quality_written"]["face"]
+    held_out = [result["matchers"][name] for name in document["held_out"]]
+    worst = max(held_out, key=lambda rates: float(rates["tar"][FMR]["value"]))
+    return [
+        arm,
+        f"{photo['ssimulacra2']:.0f} / {face['ssimulacra2']:.0f}",
+        f"{face['ssimulacra2_reference']:.0f}",
+        f"{face['ssim']:.3f}",
+        "same" if face["psnr_db"] is None else f"{face['psnr_db']:.1f}",
+        *(_rate(result["matchers"][name]["tar"][FMR]) for name in matchers),
+        f"{worst['rank_1']['value']:.2f} / {worst['rank_50']['value']:.2f}",
+        str(result["not_found"]),
+    ]
+
+
+def _rate(rate: dict[str, float]) -> str:
+    return f"{rate['value']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]"

@@ -1,0 +1,150 @@
+"""The judge on real photos: arms whose verdict is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluation import arms, photos, protect, record
+from evaluation.faces import decode
+from evaluation.judge import judge, open_bench
+from evaluation.publishing import publish
+from evaluation.samples import SamplesUnusable, read_samples
+
+SUBJECTS, STRANGERS = 4, 300
+
+
+@pytest.fixture(scope="module")
+def bench(shared_data, tmp_path_factory):
+    """Four subjects among 304 people: enough strangers to show an FMR of 1e-3, seconds to embed."""
+    pack = tmp_path_factory.mktemp("pack")
+    (pack / "weights").symlink_to(shared_data / "weights")
+    (pack / "people").mkdir()
+    samples = read_samples(shared_data / "lfw-dev", "judging", SUBJECTS)
+    chosen = [sample.subject for sample in samples.probes]
+    chosen += [subject for subject in samples.distractors if subject not in chosen][:: 3400 // STRANGERS]
+    for subject in chosen[: SUBJECTS + STRANGERS]:
+        (pack / "people" / subject).symlink_to(shared_data / "lfw-dev" / subject)
+    return open_bench(
+        pack,
+        "judging",
+        cache=tmp_path_factory.mktemp("cache"),
+        subjects=SUBJECTS,
+        matcher_names=["edgeface_xxs"],
+        photos="people",
+    )
+
+
+def clean_files(bench):
+    return {sample: sample.probe for sample in bench.samples.probes}
+
+
+def rates(result):
+    return result["matchers"]["edgeface_xxs"]
+
+
+def test_clean_photos_are_matched_and_ranked_first(bench):
+    clean = judge(clean_files(bench), bench)
+    assert clean["not_found"] == 0 and clean["equal_to_original"] == SUBJECTS
+    assert rates(clean)["tar"]["1e-3"]["value"] > 0.9
+    assert rates(clean)["rank_1"]["value"] == rates(clean)["self_tar"]["1e-3"]["value"] == 1
+    assert clean["quality"]["face"]["ssimulacra2"] == 100
+
+
+def test_the_no_op_arm_equals_clean_exactly(bench, tmp_path):
+    copies = {
+        sample: arms.no_op(path, tmp_path / sample.subject) for sample, path in clean_files(bench).items()
+    }
+    assert judge(copies, bench) == judge(clean_files(bench), bench)
+
+
+def test_templates_from_the_cache_give_the_same_numbers(bench):
+    before = judge(clean_files(bench), bench, with_quality=False)
+    bench.reader.save()
+    assert judge(clean_files(bench), bench, with_quality=False) == before
+
+
+def test_a_solid_box_is_not_found_and_said_so(bench, tmp_path):
+    boxed = {s: arms.solid_box(p, tmp_path, bench.boxes[s]) for s, p in clean_files(bench).items()}
+    result = judge(boxed, bench, with_quality=False)
+    assert result["not_found"] >= SUBJECTS - 1
+    assert rates(result)["tar"]["1e-3"]["value"] == rates(result)["rank_1"]["value"] == 0
+
+
+def test_a_face_lost_counts_as_no_match_and_stays_out_of_the_other_rate(bench, tmp_path):
+    files = clean_files(bench)
+    lost = bench.samples.probes[0]
+    files[lost] = tmp_path / "grey.png"
+    Image.new("RGB", (250, 250), (120, 120, 120)).save(files[lost])
+    result = judge(files, bench, with_quality=False)
+    clean = judge(clean_files(bench), bench, with_quality=False)
+    assert result["not_found"] == 1
+    assert (
+        rates(result)["tar"]["1e-2"]["value"]
+        <= rates(clean)["tar"]["1e-2"]["value"] * (1 - 1 / SUBJECTS) + 1e-9
+    )
+    assert rates(result)["tar_found"]["1e-2"]["value"] >= rates(result)["tar"]["1e-2"]["value"]
+
+
+def test_the_face_of_somebody_else_is_not_matched(bench):
+    probes = bench.samples.probes
+    swapped = {sample: probes[(i + 1) % len(probes)].probe for i, sample in enumerate(probes)}
+    assert rates(judge(swapped, bench, with_quality=False))["tar"]["1e-3"]["value"] == 0
+
+
+def test_a_published_file_of_half_the_size_is_still_the_same_face(bench, tmp_path):
+    sample = bench.samples.probes[0]
+    path = tmp_path / "half.png"
+    Image.fromarray(decode(sample.probe)).resize((125, 125), Image.Resampling.LANCZOS).save(path)
+    result = judge({sample: path}, bench, with_quality=False)
+    assert result["not_found"] == 0 and rates(result)["self_tar"]["1e-2"]["value"] == 1
+
+
+def test_an_empty_arm_is_refused(bench):
+    with pytest.raises(SamplesUnusable, match="an arm without files"):
+        judge({}, bench)
+
+
+def test_rates_that_this_many_strangers_cannot_show_are_left_out(bench):
+    assert set(bench.galleries["edgeface_xxs"].thresholds) == {"1e-2", "1e-3"}
+
+
+def test_the_measurement_runs_every_arm_and_writes_a_valid_result(bench, tmp_path, monkeypatch):
+    """With a stand-in for the engine that greys the picture's eyes out: strong, and never the original."""
+
+    def paint(paths, folder: Path, strength: str, **options):
+        folder.mkdir(parents=True, exist_ok=True)
+        written = {}
+        for number, path in enumerate(paths[:-1]):  # the last one is refused
+            pixels = decode(path).copy()
+            pixels[90:130, 70:180] = 128
+            written[path] = folder / f"{number:04d}.png"
+            Image.fromarray(pixels).save(written[path])
+        return written
+
+    monkeypatch.setattr(protect, "protect", paint)
+    monkeypatch.setattr(protect, "engine_settings", lambda strength, **options: {"strength": strength})
+    measured = photos.measure(bench, ["strong"], "jpeg90", tmp_path / "work")
+    assert list(measured["arms"]) == ["clean", "no-op", "solid box", "strong", "noise as strong"]
+    strong, placebo = measured["arms"]["strong"], measured["arms"]["noise as strong"]
+    assert strong["not_written"] == 1 and strong["subjects"] == SUBJECTS - 1
+    assert rates(strong)["tar"]["1e-2"]["value"] < rates(measured["arms"]["clean"])["tar"]["1e-2"]["value"]
+    assert strong["quality_written"]["photo"]["psnr_db"] == pytest.approx(
+        placebo["quality_written"]["photo"]["psnr_db"], abs=1.5
+    )
+    assert measured["held_out"] == ["edgeface_xxs"] and measured["white_box"] == []
+    assert not [warning for warning in measured["warnings"] if "no-op" in warning or "solid box" in warning]
+    record.write(tmp_path / "run.json", "photos", measured)
+    assert json.loads((tmp_path / "run.json").read_text())["kind"] == "photos"
+
+
+def test_publishing_reaches_the_judge(bench, tmp_path):
+    """A figure said to be after JPEG must differ from the one before it."""
+    published = {s: publish(p, tmp_path, "jpeg50") for s, p in clean_files(bench).items()}
+    before, after = (judge(files, bench, with_quality=False) for files in (clean_files(bench), published))
+    assert rates(after)["mean_mated_similarity"] != rates(before)["mean_mated_similarity"]
+    assert np.isclose(
+        rates(after)["mean_mated_similarity"], rates(before)["mean_mated_similarity"], atol=0.05
+    )

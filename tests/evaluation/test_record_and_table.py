@@ -1,0 +1,85 @@
+import json
+
+import pytest
+
+from evaluation import record, table
+from evaluation.__main__ import main
+from evaluation.files import write_beside_and_rename
+
+
+def rate(value):
+    return {"value": value, "low": value - 0.05, "high": value + 0.05}
+
+
+def document():
+    rates = {"tar": {"1e-3": rate(0.5)}, "rank_1": rate(0.4), "rank_50": rate(0.7)}
+    worse = {"tar": {"1e-3": rate(0.6)}, "rank_1": rate(0.8), "rank_50": rate(0.9)}
+    part = {"ssimulacra2": 71.4, "ssimulacra2_reference": 68.2, "ssim": 0.9512, "psnr_db": 36.6}
+    arm = {
+        "matchers": {"dlib_cpp": rates, "edgeface_xxs": worse, "mobilefacenet": rates},
+        "quality_written": {"photo": part, "face": part},
+        "not_found": 2,
+    }
+    return {
+        "white_box": ["dlib_cpp"],
+        "held_out": ["edgeface_xxs", "mobilefacenet"],
+        "arms": {"balanced": arm},
+        "protocol": {"subjects": 150, "mates": 3, "gallery_subjects": 3412, "publish": "jpeg90"},
+    }
+
+
+def test_the_table_shows_the_worst_held_out_rank_and_the_faces_not_found(tmp_path):
+    record.write(tmp_path / "run.json", "photos", document())
+    row = table.render([tmp_path / "run.json"]).splitlines()[-1]
+    assert row == (
+        "| balanced | 71 / 71 | 68 | 0.951 | 36.6 "
+        "| 0.50 [0.45, 0.55] | 0.60 [0.55, 0.65] | 0.50 [0.45, 0.55] | 0.80 / 0.90 | 2 |"
+    )
+
+
+def test_check_fails_until_the_readme_is_brought_up_to_date(tmp_path):
+    record.write(tmp_path / "results" / "run.json", "photos", document())
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    arguments = ["table", "--readme", str(readme), "--results", str(tmp_path / "results")]
+    assert main([*arguments, "--check"]) == 1
+    assert "old" in readme.read_text()
+    assert main(arguments) == 0
+    assert main([*arguments, "--check"]) == 0
+    assert readme.read_text().startswith("before\n") and readme.read_text().endswith("after\n")
+
+
+def test_a_document_without_markers_is_refused():
+    with pytest.raises(table.MarkersMissing):
+        table.fill("no markers here", "table")
+
+
+def test_a_result_that_is_not_a_number_is_not_written(tmp_path):
+    with pytest.raises(ValueError):
+        record.write(tmp_path / "run.json", "photos", {"value": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_of_another_schema_are_refused(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"schema": "facecloak-evaluation/0"}))
+    with pytest.raises(record.ResultUnreadable, match=r"run\.json: schema is not facecloak-evaluation/1"):
+        record.read(tmp_path / "run.json")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError):
+        write_beside_and_rename(path, "text is not bytes")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_result_names_neither_the_computer_nor_its_owner(tmp_path):
+    import getpass
+    import platform
+
+    record.write(tmp_path / "run.json", "photos", document())
+    machine = json.loads((tmp_path / "run.json").read_text())["machine"]
+    assert set(machine) == {"processors", "architecture", "python"}
+    assert platform.node() not in json.dumps(machine) or not platform.node()
+    assert getpass.getuser() not in json.dumps(machine)
