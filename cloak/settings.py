@@ -21,10 +21,12 @@ class Preset:
     goal: float  # a face whose similarity falls to this on the encoded bytes is finished early
 
 
+# How little the surrogate sees in a cloak says nothing of what others see in it: over 61 faces the two correlate with
+# 0.00. So only `light` stops early, where a face is less alike itself than nine in ten strangers are to it.
 PRESETS: dict[Strength, Preset] = {
-    "light": Preset(radius=3.0, peak=16, steps=40, goal=-1.0),
-    "balanced": Preset(radius=5.0, peak=24, steps=40, goal=-1.0),
-    "strong": Preset(radius=7.0, peak=32, steps=40, goal=-1.0),
+    "light": Preset(radius=3.0, peak=7, steps=40, goal=0.787),
+    "balanced": Preset(radius=5.2, peak=12, steps=40, goal=-1.0),
+    "strong": Preset(radius=8.0, peak=20, steps=40, goal=-1.0),
 }
 
 
@@ -34,7 +36,7 @@ class Settings:
 
     strength: Strength = "balanced"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    detector: str = "mtcnn"
+    detector: str = "centerface"
     seed: int = 0
     jpeg_quality: int = 95
     max_pixels: int = 120_000_000
@@ -57,7 +59,7 @@ class Progress:
     """How far a batch is, for whoever is waiting."""
 
     photo: str  # name of the photo that is worked on
-    faces_done: int  # over the whole batch
+    faces_done: int  # of the photos read so far
     faces: int
     step: int  # of the optimiser, 0 before it starts
     steps: int
