@@ -1,0 +1,172 @@
+"""Measures what a cloak costs, in one run, against the bare network: writes `evaluation/results/speed.json`.
+
+    python scripts/speed.py [--out FILE] [--threads N] [--device cpu|cuda]
+
+- seconds of one optimiser step over seconds of a bare forward and backward pass of the same network at the same batch,
+  taken in turns, so that a machine whose speed drifts slows both;
+- seconds per face of `cloak_photos` at `balanced` for photos with 1, 4 and 16 faces, start-up left out;
+- peak memory of cloaking a 12-megapixel photo with 8 faces, above the memory of a process that has imported torch.
+
+The faces are the NASA portrait of Eileen Collins from scikit-image's wheel, laid side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata, util
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+RESULT = Path(__file__).parent.parent / "evaluation" / "results" / "speed.json"
+BATCHES = (1, 8, 16)
+ROUNDS, STEPS = 7, 5
+
+
+def portrait() -> Image.Image:
+    """512 x 512, one face of about 130 px."""
+    spec = util.find_spec("skimage")
+    assert spec is not None and spec.submodule_search_locations
+    return Image.open(Path(spec.submodule_search_locations[0]) / "data" / "astronaut.png").convert("RGB")
+
+
+def crowd(columns: int, rows: int, tile_px: int, size: tuple[int, int] | None = None) -> Image.Image:
+    """columns x rows portraits; pasted on grey of `size` when given."""
+    tile = portrait().crop((80, 0, 400, 320)).resize((tile_px, tile_px), Image.Resampling.LANCZOS)
+    width, height = size or (columns * tile_px, rows * tile_px)
+    picture = Image.new("RGB", (width, height), (128, 128, 128))
+    for i in range(columns * rows):
+        x = (i % columns) * (width // columns)
+        y = (i // columns) * (height // rows)
+        picture.paste(tile, (x, y))
+    return picture
+
+
+def step_ratio(batch: int, device: torch.device) -> dict[str, float]:
+    """Median seconds of one step and of the bare network, per batch, and the median ratio of pairs."""
+    from cloak import networks, objectives
+    from cloak.attacks import l2_momentum
+    from cloak.settings import Settings
+
+    nets = networks.load(Settings(device=device.type))  # type: ignore[arg-type]
+    pixels = np.asarray(portrait())
+    (faces,) = nets.find([pixels])
+    from cloak import grids
+
+    grid = grids.cut(pixels, faces.boxes[0])
+    surrogate = nets.surrogates[0]
+    matrix = networks.chip_to_grid(surrogate, grid, faces.landmarks[0])
+    grid_pixels = networks.stack([grid.pixels] * batch, device)
+    matrices = networks.to_tensor([matrix] * batch, device)
+    amplitude = torch.from_numpy(np.stack([grid.amplitude] * batch))[:, None].to(device)
+    with torch.no_grad():
+        anchors = objectives.anchor(surrogate, grid_pixels, matrices)
+    loss = objectives.away_from([anchors], [surrogate], [matrices], torch.Generator().manual_seed(0))
+
+    def no_judge(changed: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return changed.new_zeros(len(rows))
+
+    def clock() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    ours, bare = [], []
+    chips = torch.rand((batch, 3, surrogate.size_px, surrogate.size_px), device=device)
+    for i in range(ROUNDS + 2):  # two to warm up
+        start = clock()
+        l2_momentum.perturb(loss, grid_pixels, amplitude, radius=0.02, peak=0.1, steps=STEPS, judge=no_judge)
+        middle = clock()
+        for _ in range(STEPS):
+            chips.requires_grad_(True)
+            torch.autograd.grad((surrogate.embed(chips) * anchors).sum(), chips)
+        end = clock()
+        if i >= 2:
+            ours.append((middle - start) / STEPS)
+            bare.append((end - middle) / STEPS)
+    return {
+        "step_s": statistics.median(ours),
+        "bare_forward_backward_s": statistics.median(bare),
+        "ratio": statistics.median(a / b for a, b in zip(ours, bare, strict=True)),
+        "ratio_min": min(a / b for a, b in zip(ours, bare, strict=True)),
+        "ratio_max": max(a / b for a, b in zip(ours, bare, strict=True)),
+    }
+
+
+def seconds_per_face(faces: int, folder: Path, device: str) -> dict[str, float]:
+    """`cloak_photos` on one photo with so many faces; the networks are loaded once before."""
+    from cloak import Settings, cloak_photos
+
+    columns = max(1, int(faces**0.5))
+    source = folder / f"crowd{faces}.png"
+    crowd(columns, faces // columns, 320).save(source)
+    settings = Settings(strength="balanced", device=device, overwrite=True)  # type: ignore[arg-type]
+    taken = []
+    found = 0
+    for i in range(4):
+        start = time.perf_counter()
+        (outcome,) = cloak_photos([source], [folder / "out.png"], settings)
+        if i:
+            taken.append(time.perf_counter() - start)
+        assert outcome.report is not None, outcome.error
+        found = len(outcome.report.faces)
+    seconds = statistics.median(taken)
+    return {"faces_found": found, "seconds": seconds, "seconds_per_face": seconds / found}
+
+
+def peak_memory(folder: Path) -> dict[str, float]:
+    """Largest resident memory, in MB, of two fresh processes: one imports torch, one cloaks 12 megapixels."""
+    source = folder / "twelve.jpg"
+    crowd(4, 2, 700, size=(4000, 3000)).save(source, quality=95)
+    cloak_it = (
+        "import torch, resource, sys\n"
+        "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "from pathlib import Path\nfrom cloak import Settings, cloak_photos\n"
+        "(o,) = cloak_photos([Path(sys.argv[1])], [Path(sys.argv[2])], Settings(strength='balanced', device='cpu'))\n"
+        "print(base, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, len(o.report.faces))"
+    )
+    done = subprocess.run([sys.executable, "-c", cloak_it, str(source), str(folder / "twelve.out.jpg")],
+                          capture_output=True, text=True, check=True)
+    base, peak, faces = (int(v) for v in done.stdout.split())
+    return {"faces_found": faces, "after_import_torch_mb": base / 1024, "peak_mb": peak / 1024,
+            "above_import_mb": (peak - base) / 1024}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    device = torch.device(arguments.device)
+    batches = BATCHES if device.type == "cpu" else (*BATCHES, 64)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        result = {
+            "schema": "facecloak-speed/1",
+            "machine": {"cpu_count": os.cpu_count(), "threads": arguments.threads, "architecture": platform.machine(),
+                        "device": device.type,
+                        "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None},
+            "versions": {"python": platform.python_version(), "torch": metadata.version("torch")},
+            "step": {str(batch): step_ratio(batch, device) for batch in batches},
+            "per_face_at_balanced": {str(n): seconds_per_face(n, folder, device.type) for n in (1, 4, 16)},
+            "memory_12_megapixels_8_faces": peak_memory(folder),
+        }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
