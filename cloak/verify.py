@@ -20,6 +20,8 @@ from cloak.types import FaceReport, Faces, FaceStatus, Photo, Pixels, Report, Ve
 
 # Below this box height a chip is enlarged about fivefold: too few pixels for a calibrated similarity to mean much.
 MIN_JUDGED_PX = 32
+# A face that a searcher matches again who accepts one stranger in twenty is not far from being matched
+_BARELY_FMR = 0.05
 _SAME_FACE_IOU = 0.3
 _SAME_ASPECT = 0.01
 
@@ -174,6 +176,8 @@ def _face_report(i: int, faces: Faces, verdicts: tuple[Verdict, ...], *, is_lost
         status, words = "too_small", f"{height:.0f} px high, too small to judge. Redact it"
     else:
         status, words = "protected", f"no longer matched by {', '.join(v.recogniser for v in verdicts)}"
+        if (weakest := min(v.fmr_after for v in verdicts)) < _BARELY_FMR:
+            words += f", but barely: whoever accepts 1 stranger in {1 / weakest:.0f} still does"
     return FaceReport(i + 1, _box(faces.boxes[i]), float(faces.scores[i]), status, verdicts, words)
 
 

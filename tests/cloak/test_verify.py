@@ -253,3 +253,17 @@ def test_a_stranger_in_the_old_place_does_not_hide_a_bare_face(shared_data, tmp_
     paths = [save(np.hstack(parts), tmp_path / name) for parts, name in ((moved, "b.png"), (original, "a.png"))]
     report = judged(*paths)
     assert [face.status for face in report.faces] == ["matched", "matched"]
+
+
+@pytest.mark.parametrize(("fmr", "is_barely"), [(0.002, True), (0.04, True), (0.06, False), (0.9, False)])
+def test_a_face_that_is_protected_by_a_hair_is_not_praised(fmr, is_barely):
+    """No longer matched at FMR 1e-3 is all that `protected` says; a patient searcher accepts more strangers."""
+    curve = calibration.curve("dlib_resnet29")
+    after = curve.threshold(fmr)
+    verdict = verify._verdict(next(iter(networks.load(SETTINGS).surrogates)), 0.99, after)
+    faces = Faces(np.array([[0, 0, 90, 120]], np.float32), np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
+    face = verify._face_report(0, faces, (verdict,), is_lost=False)
+    assert face.status == "protected"
+    assert ("barely" in face.words) == is_barely
+    if is_barely:
+        assert f"1 stranger in {1 / fmr:.0f}" in face.words
