@@ -62,8 +62,9 @@ def draw(count: int, size_px: int, *, generator: torch.Generator, device: torch.
 def apply(chips: Tensor, views: Views) -> Tensor:
     """Chips (N, 3, S, S) in [0, 1] as seen through `views`; may leave [0, 1] a little."""
     other = chips.detach().flip(2).roll(views.mix_shift_px, (2, 3))
-    seen = views.rows[:, None] @ torch.lerp(chips, other, views.mix) @ views.columns[:, None].transpose(-1, -2)
-    return seen * views.gain + views.offset + views.noise
+    rows = views.rows[:, None] * views.gain
+    seen = rows @ torch.lerp(chips, other, views.mix) @ views.columns[:, None].transpose(-1, -2)
+    return seen.add_(views.offset).add_(views.noise)
 
 
 def blur(chips: Tensor, sigma_px: float) -> Tensor:

@@ -25,7 +25,7 @@ class Preset:
 # 0.00. So only `light` stops early, where a face is less alike itself than nine in ten strangers are to it.
 PRESETS: dict[Strength, Preset] = {
     "light": Preset(radius=3.0, peak=7, steps=40, goal=0.787),
-    "balanced": Preset(radius=5.2, peak=12, steps=40, goal=-1.0),
+    "balanced": Preset(radius=5.8, peak=13.5, steps=40, goal=-1.0),
     "strong": Preset(radius=8.0, peak=20, steps=40, goal=-1.0),
 }
 

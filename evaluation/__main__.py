@@ -32,6 +32,7 @@ def _photos(options: argparse.Namespace) -> int:
         options.split,
         cache=options.cache,
         subjects=options.subjects,
+        skip=options.skip,
         photos=options.photos,
         seed=options.seed,
     )
@@ -43,6 +44,7 @@ def _photos(options: argparse.Namespace) -> int:
     protocol = {
         "split": options.split,
         "subjects": len(bench.samples.probes),
+        "subjects_skipped": options.skip,
         "mates": MATES,
         "gallery_subjects": len(bench.samples.distractors),
         "gallery_photos_without_a_face": bench.gallery_not_found,
@@ -100,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     photos.add_argument("--out", type=Path, required=True, help="result file")
     photos.add_argument("--split", choices=("tuning", "judging"), default="judging")
     photos.add_argument("--subjects", type=int, default=150)
+    photos.add_argument("--skip", type=int, default=0, help="leave out so many subjects, looked at before")
     photos.add_argument(
         "--strengths", type=lambda text: text.split(","), default=["light", "balanced", "strong"]
     )

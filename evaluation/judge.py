@@ -57,6 +57,7 @@ def open_bench(
     *,
     cache: Path,
     subjects: int | None = None,
+    skip: int = 0,
     matcher_names: Sequence[str] | None = None,
     photos: str = "lfw-dev",
     seed: int = 0,
@@ -68,7 +69,7 @@ def open_bench(
         cache: folder for templates; created when missing.
     """
     reader = Reader(data / "weights", matcher_names or matchers.names(), cache)
-    samples = read_samples(data / photos, split, subjects)
+    samples = read_samples(data / photos, split, subjects, skip)
     try:
         others = {subject: reader.templates(path) for subject, path in samples.distractors.items()}
         mates = [[reader.templates(path) for path in sample.mates] for sample in samples.probes]

@@ -56,13 +56,14 @@ def split_of(subject: str) -> Split:
     return "tuning" if share < TUNING_SHARE else "judging"
 
 
-def read_samples(folder: Path, split: Split, subjects: int | None = None) -> Samples:
+def read_samples(folder: Path, split: Split, subjects: int | None = None, skip: int = 0) -> Samples:
     """Read a folder in LFW layout.
 
     Args:
         folder: holds one folder per subject; a subject with more than `MATES` photos can be a probe.
         split: whose probes are wanted. Distractors come from both splits: they are never cloaked.
         subjects: at most so many probe subjects, in the order of the digests of their names; None for all.
+        skip: leaves out so many at the head of that order, because a result on them has been looked at before.
     Raises:
         SamplesUnusable: fewer probe subjects than asked for, or nobody to be mistaken for.
     """
@@ -71,10 +72,11 @@ def read_samples(folder: Path, split: Split, subjects: int | None = None) -> Sam
     candidates = [s for s, paths in photos.items() if len(paths) > MATES and split_of(s) == split]
     # By digest and not by name: an alphabetical head of LFW is mostly people called A.
     candidates.sort(key=lambda subject: hashlib.sha1(subject.encode()).digest()[-4:])
+    candidates = candidates[skip:]
     if not candidates or (subjects is not None and len(candidates) < subjects):
         raise SamplesUnusable(
             f"{folder}: {len(candidates)} {split} subjects have more than {MATES} photos, "
-            f"{subjects or 'at least 1'} wanted. Nothing was judged."
+            f"{subjects or 'at least 1'} wanted, {skip} skipped. Nothing was judged."
         )
     if len(photos) < 2:
         raise SamplesUnusable(

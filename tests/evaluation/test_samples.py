@@ -42,6 +42,14 @@ def test_the_first_subjects_of_a_longer_run_are_the_shorter_run(tmp_path):
     assert read_samples(folder, "judging", 9).probes[:5] == read_samples(folder, "judging", 5).probes
 
 
+def test_subjects_looked_at_before_are_left_out(tmp_path):
+    folder = folder_of(tmp_path, **{f"Person_{i}": 4 for i in range(40)})
+    first, rest = read_samples(folder, "judging", 9), read_samples(folder, "judging", 5, skip=9)
+    assert len(rest.probes) == 5
+    assert not {s.subject for s in first.probes} & {s.subject for s in rest.probes}
+    assert first.distractors == rest.distractors
+
+
 def test_too_few_subjects_are_refused_by_number(tmp_path):
     folder = folder_of(tmp_path, Zico=4, Thalia=1)
     with pytest.raises(SamplesUnusable, match="1 judging subjects have more than 3 photos, 150 wanted"):
