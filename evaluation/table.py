@@ -26,11 +26,16 @@ def fill(document: str, tables: str) -> str:
 
 
 def render(paths: Sequence[Path]) -> str:
-    """One table per photo measurement, in the order of the file names."""
+    """One table per result file of a kind that has one, in the order of the kinds below, then of the file names."""
     documents = [(path, record.read(path)) for path in sorted(paths)]
-    return "\n\n".join(
-        _photos(path, document) for path, document in documents if document["kind"] == "photos"
-    )
+    makers = {"photos": _photos, "detectors": _detectors, "speed": _speed}
+    tables = [
+        make(path, document)
+        for kind, make in makers.items()
+        for path, document in documents
+        if document["kind"] == kind
+    ]
+    return "\n\n".join(tables)
 
 
 def _photos(path: Path, document: dict[str, Any]) -> str:
@@ -38,8 +43,7 @@ def _photos(path: Path, document: dict[str, Any]) -> str:
     names = [f"{name} (white-box)" if name in document["white_box"] else name for name in matchers]
     heads = ["arm", "SSIMULACRA2 photo / face", "face by reference", "SSIM", "PSNR"]
     heads += [f"TAR {name}" for name in names] + ["rank-1 / 50, worst held-out", "not found"]
-    lines = [" | ".join(heads), " | ".join("---" for _ in heads)]
-    lines += [" | ".join(_row(arm, result, document, matchers)) for arm, result in document["arms"].items()]
+    rows = [_row(arm, result, document, matchers) for arm, result in document["arms"].items()]
     protocol = document["protocol"]
     caption = (
         f"{protocol['subjects']} subjects with {protocol['mates']} mates each among "
@@ -48,6 +52,40 @@ def _photos(path: Path, document: dict[str, Any]) -> str:
         f"SSIM and PSNR on the face box x 1.3. "
         f"Source: `{path.parent.name}/{path.name}`."
     )
+    return _markdown(caption, heads, rows)
+
+
+def _detectors(path: Path, document: dict[str, Any]) -> str:
+    heads = ["detector", *(f"{name}: recall (false positives)" for name in next(iter(document["detectors"].values())))]
+    rows = [
+        [name, *(f"{one['recall']:.3f} ({one['false_positives']})" for one in sets.values())]
+        for name, sets in document["detectors"].items()
+    ]
+    caption = (
+        f"Detectors on boxes drawn by others, faces from 20 px up, found above IoU "
+        f"{document['protocol']['found_above_iou']}. Source: `{path.parent.name}/{path.name}`."
+    )
+    return _markdown(caption, heads, rows)
+
+
+def _speed(path: Path, document: dict[str, Any]) -> str:
+    machine = document["run"]
+    rows = [
+        [f"one step over the bare network, batch of {batch}", f"{step['ratio']:.2f} times"]
+        for batch, step in document["step"].items()
+    ]
+    rows += [
+        [f"`balanced`, {faces} faces in a photo", f"{one['seconds_per_face']:.2f} s per face"]
+        for faces, one in document["per_face_at_balanced"].items()
+    ]
+    memory = document["memory_12_megapixels_8_faces"]
+    rows.append(["12 megapixels with 8 faces, peak memory", f"{memory['above_import_mb']:.0f} MB above import torch"])
+    caption = f"On {machine['device']}, {machine['threads']} threads. Source: `{path.parent.name}/{path.name}`."
+    return _markdown(caption, ["what", "cost"], rows)
+
+
+def _markdown(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [" | ".join(heads), " | ".join("---" for _ in heads), *(" | ".join(row) for row in rows)]
     return caption + "\n\n" + "\n".join(f"| {line} |" for line in lines)
 
 

@@ -15,21 +15,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from evaluation import record
+
 RESULT = Path(__file__).parent.parent / "evaluation" / "results" / "speed.json"
-BATCHES = (1, 8, 16)
+BATCHES = (1, 4, 8, 16)  # the engine takes 8 on a CPU
 ROUNDS, STEPS = 7, 5
 
 
@@ -154,17 +155,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         result = {
-            "schema": "facecloak-speed/1",
-            "machine": {"cpu_count": os.cpu_count(), "threads": arguments.threads, "architecture": platform.machine(),
-                        "device": device.type,
-                        "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None},
-            "versions": {"python": platform.python_version(), "torch": metadata.version("torch")},
+            "run": {"threads": arguments.threads, "device": device.type,
+                    "gpu": torch.cuda.get_device_name() if device.type == "cuda" else None},
             "step": {str(batch): step_ratio(batch, device) for batch in batches},
             "per_face_at_balanced": {str(n): seconds_per_face(n, folder, device.type) for n in (1, 4, 16)},
             "memory_12_megapixels_8_faces": peak_memory(folder),
         }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    record.write(arguments.out, "speed", result)
     print(json.dumps(result, indent=1))
 
 

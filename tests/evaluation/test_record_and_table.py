@@ -37,6 +37,22 @@ def test_the_table_shows_the_worst_held_out_rank_and_the_faces_not_found(tmp_pat
     )
 
 
+def test_detectors_and_speed_have_tables_of_their_own_and_notes_have_none(tmp_path):
+    one = {"recall": 0.9876, "false_positives": 3}
+    record.write(tmp_path / "a.json", "detectors",
+                 {"protocol": {"found_above_iou": 0.35}, "detectors": {"mtcnn": {"street": one, "hard": one}}})
+    record.write(tmp_path / "b.json", "speed", {
+        "run": {"device": "cpu", "threads": 2}, "step": {"8": {"ratio": 1.234}},
+        "per_face_at_balanced": {"4": {"seconds_per_face": 0.756}},
+        "memory_12_megapixels_8_faces": {"above_import_mb": 430.2}})
+    record.write(tmp_path / "c.json", "tuning notes", {})
+    lines = table.render(list(tmp_path.glob("*.json"))).splitlines()
+    assert "| mtcnn | 0.988 (3) | 0.988 (3) |" in lines
+    assert "| one step over the bare network, batch of 8 | 1.23 times |" in lines
+    assert "| 12 megapixels with 8 faces, peak memory | 430 MB above import torch |" in lines
+    assert not any("c.json" in line for line in lines)
+
+
 def test_check_fails_until_the_readme_is_brought_up_to_date(tmp_path):
     record.write(tmp_path / "results" / "run.json", "photos", document())
     readme = tmp_path / "README.md"

@@ -1,0 +1,127 @@
+"""The README is run, not believed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ("README.md", "CHANGELOG.md")
+
+
+def blocks(language: str) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [text for named, text in fenced if named == language]
+
+
+def commands(program: str) -> list[list[str]]:
+    lines = [shlex.split(line, comments=True) for block in blocks("sh") for line in block.splitlines()]
+    return [words for words in lines if words and words[0] == program]
+
+
+def tree() -> list[tuple[Path, str]]:
+    """(path, sentence) of each line of the tree; folders end with a slash and hold the indented lines below."""
+    (block,) = [block for block in blocks("") if block.startswith("Makefile")]
+    found, folder = [], Path()
+    for line in block.splitlines():
+        match = re.fullmatch(r"( {0,2})(\S+)\s+(\S.*)", line)
+        assert match, f"not a line of a tree: {line!r}"
+        indent, name, sentence = match.groups()
+        found.append((folder / name if indent else Path(name), sentence))
+        if not indent:
+            folder = Path(name)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path, portrait):
+    """What the examples of the README take for granted: two photos with a face."""
+    with Image.open(portrait) as image:
+        image.convert("RGB").save(tmp_path / "march.jpg", quality=95)
+        image.crop((80, 0, 380, 300)).save(tmp_path / "crowd.png")
+    return tmp_path
+
+
+def test_every_cloak_command_of_the_readme_runs(folder):
+    examples = commands("cloak")
+    assert {words[1] for words in examples} == {"photo", "faces", "verify"}
+    command = Path(sys.executable).with_name("cloak")
+    for words in examples:
+        run = subprocess.run([command, *words[1:]], cwd=folder, capture_output=True, text=True)
+        # 3 is an honest verdict on one portrait, not a command that does not work.
+        assert run.returncode in (0, 3) and run.stdout, f"{shlex.join(words)}: {run.returncode}\n{run.stderr}"
+    for name in ("march.cloaked.jpg", "march.cloaked.jpg.json", "for-the-web/crowd.cloaked.png"):
+        assert (folder / name).is_file(), name
+
+
+def test_the_python_example_of_the_readme_runs(folder):
+    (example,) = blocks("python")
+    run = subprocess.run([sys.executable, "-c", example], cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout.strip(), run.stderr
+    assert (folder / "safer.jpg").is_file()
+
+
+def test_every_make_command_of_the_readme_is_known():
+    examples = commands("make")
+    assert {words[1] for words in examples} == {"demo", "test"}
+    for words in examples:
+        run = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_within_the_repository_leads_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert target.startswith("https://") or (ROOT / target).exists(), f"{page}: {target}"
+
+
+def test_the_tree_shows_what_exists_and_all_of_it():
+    shown = {path for path, _ in tree()}
+    missing = [str(path) for path in shown if not (ROOT / path).exists()]
+    assert not missing, f"in the tree of the README, but not in the repository: {missing}"
+    for package in ("cloak", "evaluation", "scripts"):
+        for path in (ROOT / package).glob("*"):
+            if path.name.startswith(("_", ".")) and path.name not in ("__main__.py",) or path.name == "py.typed":
+                continue
+            assert path.relative_to(ROOT) in shown, f"{path.relative_to(ROOT)} needs one sentence in the tree"
+
+
+def test_the_results_are_those_of_the_committed_files():
+    run = subprocess.run([sys.executable, "-m", "evaluation", "table", "--check"], cwd=ROOT, capture_output=True,
+                         text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_no_measured_number_stands_outside_the_results():
+    """Percentages and rates belong between the markers, where a script puts them."""
+    for page in PAGES:
+        text = re.sub(r"<!-- results:begin -->.*<!-- results:end -->", "", (ROOT / page).read_text(), flags=re.DOTALL)
+        assert not re.findall(r"\d+(?:\.\d+)?\s?%|\b0\.\d\d\b", text), page
+
+
+def test_the_exit_codes_are_those_of_the_command():
+    from cloak import cli
+    table = dict(re.findall(r"^\| (\d) \| (.+) \|$", README, re.MULTILINE))
+    assert {int(code): meaning for code, meaning in table.items()} == cli.PHOTO_CODES
+
+
+def test_the_version_is_the_same_everywhere():
+    from importlib.metadata import version
+
+    import cloak
+    assert version("facecloak") == cloak.__version__
+    assert f"## {cloak.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_dependency_says_why():
+    lines = (ROOT / "pyproject.toml").read_text().partition("dependencies = [")[2].partition("[project.scripts]")[0]
+    for line in re.findall(r'^ {4}".*$', lines, re.MULTILINE):
+        assert re.search(r'",\s+# \w.{8,}', line) or re.search(r'"(facecloak\[|pytest"|mypy"|ruff")', line), line
