@@ -16,7 +16,7 @@ class Preset:
     """How visible a cloak may become and how long it is optimised."""
 
     radius: float  # root mean square of the perceptually weighted delta inside the mask, levels of 255
-    peak: float  # largest change of any pixel value, levels of 255
+    peak: float  # largest change of any pixel value, levels of 255, before it is rounded to whole ones
     steps: int
     goal: float  # a face whose similarity falls to this on the encoded bytes is finished early
 

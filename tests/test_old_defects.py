@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image, JpegImagePlugin
 
-from cloak import detectors, io_image, networks, protect
+from cloak import detectors, eot, io_image, networks, protect
 from cloak.errors import SettingsInvalid
 from cloak.networks import Networks
 from cloak.protect import cloak_photos
@@ -140,6 +140,8 @@ def alike(a, b):
 
 def test_the_optimiser_looks_at_the_aligned_face_as_a_recogniser_will(woman, tmp_path, nets, monkeypatch):
     """A tilted head must reach the network upright; an unaligned crop of it stays tilted."""
+    monkeypatch.setattr(eot, "MIRRORED", 0.0)  # views that would hide where the face is
+    monkeypatch.setattr(eot, "MIX", 0.0)
     turn = cv2.getRotationMatrix2D((144, 117), 30, 0.9)
     tilted = cv2.warpAffine(woman, turn, (300, 300), borderMode=cv2.BORDER_REPLICATE)
     upright, optimised_upright = chips_seen(woman, tmp_path, nets, monkeypatch)

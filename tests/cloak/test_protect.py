@@ -130,7 +130,8 @@ def test_outside_the_masks_every_byte_is_the_same(cloaked, woman, nets):
 
 def test_no_value_changes_by_more_than_the_peak(cloaked, woman):
     change = read(cloaked[1]).astype(int) - woman
-    assert 2 < np.abs(change).max() <= PRESETS["balanced"].peak
+    # a file holds whole levels: rounding adds up to half of one
+    assert 2 < np.abs(change).max() <= PRESETS["balanced"].peak + 0.5
 
 
 def test_the_report_beside_the_output_is_the_report_that_was_returned(cloaked, portrait):
@@ -397,7 +398,8 @@ def test_photos_in_one_batch_get_what_they_would_get_alone(woman, two_people, tm
 
     def plain(count, size_px, *, generator, device):
         nothing = torch.zeros(count, 1, 1, 1)
-        return eot.Views(torch.eye(size_px).expand(count, -1, -1), nothing + 1, nothing, nothing)
+        same = torch.eye(size_px).expand(count, -1, -1)
+        return eot.Views(same, same, 0.0, (0, 0), nothing + 1, nothing, nothing)
 
     monkeypatch.setattr(eot, "draw", plain)
     single = save(woman[:300, 80:380], tmp_path / "a.png")
