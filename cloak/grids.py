@@ -27,14 +27,13 @@ _FEATHER = 0.35
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """One face's square. `to_grid` maps points of the photo to points of the grid."""
+class Square:
+    """What a recogniser looks at: one face's square. `to_grid` maps points of the photo to points of the grid."""
 
     left: int  # of the square in the photo; may be negative or reach over the far edge
     top: int
     side_px: int  # of the square in the photo, >= SIZE_PX
     pixels: Pixels  # (SIZE_PX, SIZE_PX, 3), black outside the photo
-    amplitude: NDArray[np.float32]  # (SIZE_PX, SIZE_PX) >= 0, how much each pixel may change; 0 off the mask
 
     @property
     def scale(self) -> float:
@@ -48,28 +47,43 @@ class Grid:
         return np.array([[s, 0, (0.5 - self.left) * s - 0.5], [0, s, (0.5 - self.top) * s - 0.5]])
 
 
-def cut(photo: Pixels, box: NDArray[np.floating]) -> Grid:
-    """The grid of the face in `box` (x1 y1 x2 y2, half-open); the box may leave the photo."""
-    x1, y1, x2, y2 = (float(v) for v in box)
-    width, height = x2 - x1, y2 - y1
-    centre = (x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2
+@dataclass(frozen=True, slots=True)
+class Grid(Square):
+    """A square that is worked on."""
+
+    amplitude: NDArray[np.float32]  # (SIZE_PX, SIZE_PX) >= 0, how much each pixel may change; 0 off the mask
+
+
+def look(photo: Pixels, box: NDArray[np.floating]) -> Square:
+    """The square of the face in `box` (x1 y1 x2 y2, half-open); the box may leave the photo."""
+    (x, y), width, height = _centre_and_size(box)
     side = max(SIZE_PX, math.ceil(_ENLARGED * max(width, height)))
-    left, top = (round(c - (side - 1) / 2) for c in centre)
-    square, inside = np.zeros((side, side, 3), np.uint8), np.zeros((side, side), np.float32)
+    left, top = (round(c - (side - 1) / 2) for c in (x, y))
+    pixels = np.zeros((side, side, 3), np.uint8)
     there, here = _overlap(photo.shape, left, top, side)
-    square[here], inside[here] = photo[there], 1
+    pixels[here] = photo[there]
     if side > SIZE_PX:
-        square = np.asarray(cv2.resize(square, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA), np.uint8)
+        pixels = np.asarray(cv2.resize(pixels, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA), np.uint8)
+    return Square(left, top, side, pixels)
+
+
+def cut(photo: Pixels, box: NDArray[np.floating]) -> Grid:
+    """The square of `look` with what may change in it. Half of the work is the mask: to look, `look` is enough."""
+    square = look(photo, box)
+    (x, y), width, height = _centre_and_size(box)
+    inside = np.zeros((square.side_px, square.side_px), np.float32)
+    inside[_overlap(photo.shape, square.left, square.top, square.side_px)[1]] = 1
+    if square.side_px > SIZE_PX:
         inside = np.asarray(cv2.resize(inside, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA), np.float32)
-    scale = SIZE_PX / side
+    scale = square.scale
     mask = masks.feathered_ellipse(
         SIZE_PX,
-        ((centre[0] - left + 0.5) * scale - 0.5, (centre[1] - top + 0.5) * scale - 0.5),
+        ((x - square.left + 0.5) * scale - 0.5, (y - square.top + 0.5) * scale - 0.5),
         (_MASK_AXES[0] * width * scale, _MASK_AXES[1] * height * scale),
         feather=_FEATHER,
     )
     mask *= inside > 0.999
-    return Grid(left, top, side, square, mask * masks.texture(square))
+    return Grid(square.left, square.top, square.side_px, square.pixels, mask * masks.texture(square.pixels))
 
 
 def lay(delta: NDArray[np.float32], grid: Grid, onto: NDArray[np.float32]) -> None:
@@ -86,6 +100,12 @@ def lay(delta: NDArray[np.float32], grid: Grid, onto: NDArray[np.float32]) -> No
         delta = np.clip(enlarged, -peak, peak) * is_inside[..., None]
     there, here = _overlap(onto.shape, grid.left, grid.top, grid.side_px)
     onto[there] += delta[here]
+
+
+def _centre_and_size(box: NDArray[np.floating]) -> tuple[tuple[float, float], float, float]:
+    """Centre (x, y) as a pixel position, width and height of a half-open box."""
+    x1, y1, x2, y2 = (float(v) for v in box)
+    return ((x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2), x2 - x1, y2 - y1
 
 
 def _overlap(shape: tuple[int, ...], left: int, top: int, side: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

@@ -14,7 +14,7 @@ from cloak import detectors, geometry, grids, surrogates
 from cloak.detectors import Detector
 from cloak.errors import SettingsInvalid
 from cloak.geometry import Matrix
-from cloak.grids import Grid
+from cloak.grids import Square
 from cloak.settings import Settings
 from cloak.surrogates import Surrogate
 from cloak.types import Faces, Pixels
@@ -35,12 +35,11 @@ class Networks:
 
     def embed(self, surrogate: Surrogate, pixels: Pixels, faces: Faces) -> Tensor:
         """Unit embeddings (N, D) of the faces of one picture, aligned by their landmarks."""
-        cut = [grids.cut(pixels, box) for box in faces.boxes]
-        matrices = to_tensor(
-            [chip_to_grid(surrogate, g, points) for g, points in zip(cut, faces.landmarks, strict=True)], self.device
-        )
+        squares = [grids.look(pixels, box) for box in faces.boxes]
+        aligned = [chip_to_grid(surrogate, s, points) for s, points in zip(squares, faces.landmarks, strict=True)]
+        matrices = to_tensor(aligned, self.device)
         with torch.no_grad():
-            chips = geometry.warp(stack([g.pixels for g in cut], self.device), matrices, surrogate.size_px)
+            chips = geometry.warp(stack([s.pixels for s in squares], self.device), matrices, surrogate.size_px)
             return surrogate.embed(chips)
 
 
@@ -58,10 +57,10 @@ def load(settings: Settings) -> Networks:
     )
 
 
-def chip_to_grid(surrogate: Surrogate, grid: Grid, landmarks: NDArray[np.floating]) -> Matrix:
+def chip_to_grid(surrogate: Surrogate, square: Square, landmarks: NDArray[np.floating]) -> Matrix:
     """(2, 3) from the surrogate's chip to the grid, for a face with these landmarks (5, 2) in the photo."""
     to_chip = geometry.similarity(landmarks, surrogate.template)
-    return geometry.compose(geometry.invert(to_chip), grid.to_grid)
+    return geometry.compose(geometry.invert(to_chip), square.to_grid)
 
 
 def stack(pictures: Sequence[Pixels], device: torch.device) -> Tensor:

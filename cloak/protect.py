@@ -30,7 +30,6 @@ from cloak.types import Faces, Outcome, Photo, Pixels, Report
 _FACES_PER_BATCH = {"cpu": 8, "cuda": 64}
 # Photos read ahead so that their faces fill a batch: at most so many pixels, at least one photo.
 _PIXELS_PER_GROUP = 16_000_000
-_JUDGE_EVERY = 10
 
 OnProgress = Callable[[Progress], None]
 
@@ -194,7 +193,6 @@ class _Batch:
             steps=preset.steps,
             judge=self._judge,
             goal=preset.goal,
-            judge_every=_JUDGE_EVERY,
             on_step=on_step,
         )
         return _levels(delta)
@@ -225,7 +223,7 @@ class _Batch:
         piece = dataclasses.replace(photo, pixels=np.ascontiguousarray(part), alpha=None, icc_profile=None)
         data = io_image.encode_photo(piece, _add(part, delta), jpeg_quality=self._settings.jpeg_quality)
         box = self._jobs[j].faces.boxes[f] - np.array([left, top, left, top], np.float32)
-        return grids.cut(io_image.decode_pixels(data), box).pixels
+        return grids.look(io_image.decode_pixels(data), box).pixels
 
 
 def _levels(delta: Tensor) -> NDArray[np.float32]:
