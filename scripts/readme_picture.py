@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
 from demo import AMPLIFIED, portrait
+from PIL import Image
 
 from cloak import Settings, cloak_photos
 

@@ -20,11 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib import util
 from pathlib import Path
 
 import numpy as np
 import torch
+from demo import portrait
 from PIL import Image
 
 from evaluation import record
@@ -34,16 +34,10 @@ BATCHES = (1, 4, 8, 16)  # the engine takes 8 on a CPU
 ROUNDS, STEPS = 7, 5
 
 
-def portrait() -> Image.Image:
-    """512 x 512, one face of about 130 px."""
-    spec = util.find_spec("skimage")
-    assert spec is not None and spec.submodule_search_locations
-    return Image.open(Path(spec.submodule_search_locations[0]) / "data" / "astronaut.png").convert("RGB")
-
-
 def crowd(columns: int, rows: int, tile_px: int, size: tuple[int, int] | None = None) -> Image.Image:
     """columns x rows portraits; pasted on grey of `size` when given."""
-    tile = portrait().crop((80, 0, 400, 320)).resize((tile_px, tile_px), Image.Resampling.LANCZOS)
+    head = Image.open(portrait()).convert("RGB").crop((80, 0, 400, 320))
+    tile = head.resize((tile_px, tile_px), Image.Resampling.LANCZOS)
     width, height = size or (columns * tile_px, rows * tile_px)
     picture = Image.new("RGB", (width, height), (128, 128, 128))
     for i in range(columns * rows):
@@ -55,15 +49,13 @@ def crowd(columns: int, rows: int, tile_px: int, size: tuple[int, int] | None = 
 
 def step_ratio(batch: int, device: torch.device) -> dict[str, float]:
     """Median seconds of one step and of the bare network, per batch, and the median ratio of pairs."""
-    from cloak import networks, objectives
+    from cloak import grids, networks, objectives
     from cloak.attacks import l2_momentum
     from cloak.settings import Settings
 
     nets = networks.load(Settings(device=device.type))  # type: ignore[arg-type]
-    pixels = np.asarray(portrait())
+    pixels = np.asarray(Image.open(portrait()).convert("RGB"))
     (faces,) = nets.find([pixels])
-    from cloak import grids
-
     grid = grids.cut(pixels, faces.boxes[0])
     surrogate = nets.surrogates[0]
     matrix = networks.chip_to_grid(surrogate, grid, faces.landmarks[0])

@@ -6,8 +6,12 @@ import importlib.util
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from cloak.networks import Networks
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,6 +58,15 @@ def shared_data() -> Path:
     if not (folder / "photos").is_dir():
         pytest.skip(f"no test data pack at {folder}: set FACECLOAK_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def nets() -> Networks:
+    """The networks of the default settings on the CPU, loaded once."""
+    from cloak import networks
+    from cloak.settings import Settings
+
+    return networks.load(Settings(device="cpu"))
 
 
 @pytest.fixture(scope="session")

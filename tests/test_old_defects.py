@@ -24,11 +24,6 @@ LIGHT = Settings(strength="light", device="cpu")
 load_networks = networks.load  # the fixture below replaces it
 
 
-@pytest.fixture(scope="module")
-def nets():
-    return networks.load(LIGHT)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def quick(nets):
     """Networks loaded once, and a few steps instead of all."""

@@ -27,11 +27,6 @@ LIGHT = Settings(strength="light", device="cpu")
 STEPS = 3
 
 
-@pytest.fixture(scope="module")
-def nets():
-    return networks.load(LIGHT)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def quick(nets):
     """Networks loaded once, and `light` with a few steps; `balanced` stays as it is."""

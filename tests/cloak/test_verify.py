@@ -18,11 +18,6 @@ from cloak.types import Faces
 SETTINGS = Settings(device="cpu")
 
 
-@pytest.fixture(scope="module")
-def nets() -> Networks:
-    return networks.load(SETTINGS)
-
-
 @pytest.fixture(autouse=True)
 def one_load(monkeypatch, nets):
     """The networks once for the whole file."""
