@@ -38,7 +38,7 @@ def verify_photo(path: Path, *, original: Path | None, settings: Settings) -> Re
         path: the photo as it would be published; may have been resized or recompressed since.
         original: without it only the faces can be listed; whether they match cannot be said.
     Raises:
-        CloakError: a file cannot be read, or the original holds no face.
+        CloakError: a file cannot be read. An original without a face gives a report without faces.
     """
     nets = networks.load(settings)
     photo = io_image.read_photo(path, max_pixels=settings.max_pixels)
@@ -68,7 +68,7 @@ def judge(written: Photo, original: Photo, faces: Faces, nets: Networks, setting
         return ()
     (found,) = nets.find([written.pixels])
     partner, in_place = _partners(faces, found, original, written)
-    plain = _reencoded(original, faces, settings)
+    plain = _reencoded(original, settings)
     verdicts: list[list[Verdict]] = [[] for _ in range(len(faces))]
     for surrogate in nets.surrogates:
         reference = nets.embed(surrogate, original.pixels, faces)
@@ -121,7 +121,7 @@ def report(
 ) -> Report:
     """The report of a file just written; `output` is the name it is about to get."""
     made = _report(written, original, tuple(faces), summary(faces, nets), nets, settings)
-    return dataclasses.replace(made, input=original.path.name, output=output.name)
+    return dataclasses.replace(made, output=output.name)
 
 
 def _report(
@@ -211,7 +211,7 @@ def _iou(boxes: NDArray[np.float32], box: NDArray[np.float32]) -> NDArray[np.flo
     return np.asarray(shared / np.maximum(area, 1e-9), np.float32)
 
 
-def _reencoded(original: Photo, faces: Faces, settings: Settings) -> Pixels:
+def _reencoded(original: Photo, settings: Settings) -> Pixels:
     """The unprotected photo written the way the output is: what the file alone does to a similarity."""
     return io_image.decode_pixels(
         io_image.encode_photo(original, original.pixels, jpeg_quality=settings.jpeg_quality)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cloak import weights
 from cloak.errors import SettingsInvalid
 
 
@@ -39,8 +40,6 @@ def available() -> tuple[str, ...]:
 
 def load(name: str, device: torch.device) -> Surrogate:
     """Load by key; the weight file is identified by its sha256 first."""
-    from cloak import weights
-
     if name not in available():
         raise SettingsInvalid(f"no recogniser is called {name!r}; there is {', '.join(available())}")
     module = importlib.import_module(f"{__name__}.{name}")

