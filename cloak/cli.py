@@ -23,7 +23,7 @@ from rich.table import Table
 
 import cloak
 from cloak.errors import CloakError, NoFaceFound, OutputRefused
-from cloak.io_image import output_path_for, shown
+from cloak.files import output_path_for, shown
 from cloak.report import to_dict
 from cloak.settings import PRESETS, Progress, Settings
 from cloak.types import Faces, Outcome, Report

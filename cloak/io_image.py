@@ -1,46 +1,32 @@
 """Files <-> pixels, for photos.
 
 Reading: the bytes are read once, the header is judged before any pixel memory is taken, and whatever cannot be
-kept in kind is refused rather than lost silently. Writing: only pixels, alpha and the colour profile reach the
-file; there is no list of metadata to remove because nothing else is ever passed on. A file gets its name last.
+kept in kind is refused rather than lost silently. Encoding: only pixels, alpha and the colour profile reach the
+bytes; there is no list of metadata to remove because nothing else is ever passed on.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import io
 import os
-import secrets
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from cloak.errors import OutputRefused, PhotoTooLarge, PhotoUnreadable, PhotoUnsupported
+from cloak.errors import PhotoTooLarge, PhotoUnreadable, PhotoUnsupported
+from cloak.formats import Format, other_format, sniff
 from cloak.types import Photo, Pixels
-
-Format: TypeAlias = Literal["JPEG", "PNG"]
-
-SUFFIXES: dict[Format, tuple[str, ...]] = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",)}
-
-# The longest name of ext4, APFS, NTFS and of nearly every other file system, in bytes.
-MAX_NAME_BYTES = 255
 
 # Phones append whole films to a JPEG, and makers write megabytes of notes; the pixels themselves never take
 # more than four bytes each. Anything longer is not a photo, and reading it would only fill the memory.
 _ROOM_FOR_METADATA = 256 * 2**20
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 # What Pillow's two readers raise on damaged input; their documentation names OSError only, their code does not.
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, struct.error,
@@ -133,27 +119,6 @@ def decode_pixels(data: bytes) -> Pixels:
     return np.array(_open(data).convert("RGB"))
 
 
-def sniff(head: bytes) -> Format | None:
-    """The format by content; None for everything that is not a JPEG or PNG."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if head.startswith(_PNG_SIGNATURE):
-        return "PNG"
-    return None
-
-
-def shown(text: object) -> str:
-    """`text` on one line and safe to print: control and direction marks and bytes that are no UTF-8 escaped.
-
-    A file name may hold terminal commands, or marks that make it read backwards.
-    """
-    return "".join(
-        c if c.isprintable() else c.encode("utf-8", "surrogateescape").decode("ascii", "backslashreplace")
-        if "\udc80" <= c <= "\udcff" else c.encode("unicode_escape").decode("ascii")
-        for c in str(text)
-    )
-
-
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
@@ -217,7 +182,7 @@ def _damaged(path: Path, format: Format, error: Exception) -> PhotoUnreadable:
 
 
 def _not_ours(path: Path, data: bytes) -> PhotoUnreadable | PhotoUnsupported:
-    found = _other_format(data)
+    found = other_format(data)
     if found is None:
         return PhotoUnreadable(f"{path}: not a picture that is known here (by its content, whatever its name says). "
                                "Give a JPEG or PNG. Nothing was written.")
@@ -225,28 +190,6 @@ def _not_ours(path: Path, data: bytes) -> PhotoUnreadable | PhotoUnsupported:
         return PhotoUnreadable(f"{path}: plain text, not a picture. Give a JPEG or PNG. Nothing was written.")
     return PhotoUnsupported(f"{path}: found {found} by its content; JPEG and PNG are supported. Export it as one of "
                             "these. Nothing was written.")
-
-
-def _other_format(data: bytes) -> str | None:
-    """The name of a format that people do have, for the message only."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    if data[4:8] == b"ftyp":
-        brand = data[8:12]
-        if brand in (b"avif", b"avis"):
-            return "AVIF"
-        is_heif = brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
-        return "HEIC/HEIF" if is_heif else "MP4/MOV video"
-    for magic, name in (
-        (b"GIF8", "GIF"), (b"BM", "BMP"), (b"%PDF", "PDF"), (b"8BPS", "Photoshop"),
-        (b"II*\0", "TIFF or a camera raw file"), (b"MM\0*", "TIFF or a camera raw file"),
-        (b"\0\0\0\x0cJXL ", "JPEG XL"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-        (b"\x1aE\xdf\xa3", "Matroska/WebM video"), (b"PK\x03\x04", "a ZIP archive"),
-    ):
-        if data.startswith(magic):
-            return name
-    head = data[:512]
-    return "plain text" if b"\0" not in head and all(b >= 32 or b in b"\t\n\r\f" for b in head) else None
 
 
 def _to_arrays(image: Image.Image, data: bytes) -> tuple[Pixels, Pixels | None, bool]:
@@ -303,201 +246,3 @@ def _valid_icc(profile: bytes | None, *, is_grey: bool) -> bytes | None:
     if not 132 <= size <= len(profile) or profile[16:20] != (b"GRAY" if is_grey else b"RGB "):
         return None
     return profile[:size]
-
-
-# --- writing -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class PendingFile:
-    """A file that exists beside its later name and gets that name by `commit`, or never."""
-
-    path: Path
-    temporary: Path
-    overwrite: bool
-    inputs: tuple[Path, ...]
-    mode: int  # what the umask grants; until `commit` only the owner can read
-    is_committed: bool = False
-
-    def commit(self) -> None:
-        """Flushes the temporary file to the disk and gives it its name."""
-        check_output(self.path, overwrite=self.overwrite, inputs=self.inputs)
-        try:
-            with open(self.temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            _set_mode(self.temporary, self.mode)
-            if self.overwrite:
-                os.replace(self.temporary, self.path)
-            else:
-                _rename_new(self.temporary, self.path)
-            self.is_committed = True
-            _sync_folder(self.path.parent)
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
-
-
-@contextlib.contextmanager
-def pending_file(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> Iterator[PendingFile]:
-    """An empty temporary file beside `path`; without `commit` it is gone when the block is left, however it is left.
-
-    Args:
-        inputs: files that must never be replaced, whatever `overwrite` says.
-    Raises:
-        OutputRefused: `path` exists and may not be replaced, is one of `inputs`, or cannot be written.
-    """
-    check_output(path, overwrite=overwrite, inputs=inputs)
-    # Not made from the output's name: that may have all of the 255 bytes a name can have.
-    temporary = path.parent / f".cloak-{secrets.token_hex(8)}.part"
-    try:
-        try:
-            # Created with the mode the umask grants, which is noted, then closed to others while it is still
-            # empty. Asking the umask itself would change it for every thread of the process.
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            try:
-                mode = stat.S_IMODE(os.fstat(handle).st_mode)
-            finally:
-                os.close(handle)
-            _set_mode(temporary, 0o600)
-        except OSError as error:
-            raise _cannot_write(path, error) from error
-        yield PendingFile(path, temporary, overwrite, tuple(inputs), mode)
-    finally:
-        if os.path.lexists(temporary):
-            temporary.unlink()
-
-
-def write_new(path: Path, data: bytes, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
-    """Writes `data` to `path` as a whole or not at all; what reached the disk is compared before it gets its name."""
-    with pending_file(path, overwrite=overwrite, inputs=inputs) as pending:
-        write_all(pending.temporary, data, named=path)
-        if pending.temporary.read_bytes() != data:
-            raise OutputRefused(f"{path}: what was read back differs from what was written. Check the disk. "
-                                "Nothing was written.")
-        pending.commit()
-
-
-def write_all(path: Path, data: bytes, *, named: Path) -> None:
-    """Fills the existing file `path`; errors speak of `named`, the name that people know."""
-    try:
-        with open(path, "r+b") as file:
-            file.write(data)
-    except OSError as error:
-        raise _cannot_write(named, error) from error
-
-
-def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
-    """Raises OutputRefused where writing to `path` would be refused; cheap, so ask before any long work."""
-    try:
-        if not os.path.lexists(path):
-            return
-        for source in inputs:
-            if os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path):
-                raise OutputRefused(f"{path}: is the input {source.name} itself, which is never changed. "
-                                    "Choose another output. Nothing was written.")
-        if path.is_dir():
-            raise OutputRefused(f"{path}: is a folder. Choose a file name. Nothing was written.")
-        if not overwrite:
-            raise OutputRefused(f"{path}: exists already. Choose another output, or pass --overwrite to replace it. "
-                                "Nothing was written.")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _rename_new(temporary: Path, path: Path) -> None:
-    """Renames without ever replacing: `rename` alone would silently replace a file made a moment ago."""
-    try:
-        os.link(temporary, path)  # fails where `path` exists, in one step
-        return
-    except FileExistsError:
-        raise
-    except OSError as error:
-        # FAT, exFAT (memory sticks) and some network folders have no hard links.
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL):
-            raise
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # takes the name, in one step
-    try:
-        os.replace(temporary, path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _set_mode(path: Path, mode: int) -> None:
-    # FAT and some network folders keep no permissions and refuse to pretend.
-    with contextlib.suppress(PermissionError, NotImplementedError):
-        os.chmod(path, mode)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the new name itself survive a power cut; the file has it already, so a refusal is no failure."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputRefused:
-    if isinstance(error, FileExistsError):
-        return OutputRefused(f"{path}: exists already. Choose another output, or pass --overwrite to replace it. "
-                             "Nothing was written.")
-    advice = {
-        errno.ENOSPC: "Free some space or choose another disk.",
-        errno.ENAMETOOLONG: "Choose a shorter name.",
-        errno.ENOENT: "Create the folder first.",
-    }.get(error.errno or 0, "Choose another folder.")
-    return OutputRefused(f"{path}: cannot be written ({error.strerror}). {advice} Nothing was written.")
-
-
-# --- names -------------------------------------------------------------------------------------------------------
-
-
-def output_path_for(input: Path, out: str | None, *, several: bool) -> Path:
-    """Where the cloaked copy of `input` goes.
-
-    `out` None: `<stem>.cloaked.jpg` or `.png` beside the input. A folder (it exists, ends with a separator, has no
-    suffix, or there are `several` inputs): the same name in that folder. Otherwise `out` is the file itself, whose
-    suffix must fit the format, because the output keeps the format of the input.
-    """
-    format = _format_of(input)
-    suffix = input.suffix if format is None else SUFFIXES[format][0]
-    name = fitted_name(input.stem, f".cloaked{suffix}")
-    if out is None:
-        return input.parent / name
-    path = Path(out)
-    if several and path.exists() and not path.is_dir():
-        raise OutputRefused(f"{out}: is a file, and there are several inputs. Give a folder. Nothing was written.")
-    if several or path.is_dir() or not path.suffix or out.endswith(("/", os.sep)):
-        return path / name
-    if format is not None and path.suffix.lower() not in SUFFIXES[format]:
-        raise OutputRefused(f"{out}: {input.name} is a {format} and the output keeps its format. Name it "
-                            f"{path.stem}{suffix}. Nothing was written.")
-    return path
-
-
-def fitted_name(stem: str, suffix: str, *, room: int = len(".json")) -> str:
-    """`stem + suffix`, shortened where it and its report (`room` bytes more) would pass the 255 bytes of a name.
-
-    A shortened stem ends in a few digits of its hash, so that two long names stay two.
-    """
-    limit = MAX_NAME_BYTES - room - len(os.fsencode(suffix))
-    raw = os.fsencode(stem)
-    if len(raw) <= limit:
-        return stem + suffix
-    mark = "~" + hashlib.sha256(raw).hexdigest()[:8]
-    kept = raw[: limit - len(mark)]
-    while kept and raw[len(kept)] & 0xC0 == 0x80:  # never inside a UTF-8 character
-        kept = kept[:-1]
-    return os.fsdecode(kept) + mark + suffix
-
-
-def _format_of(path: Path) -> Format | None:
-    """By content; None where that cannot be told, which the reader will explain."""
-    try:
-        if not path.is_file():
-            return None
-        with open(path, "rb") as file:
-            return sniff(file.read(64))
-    except (OSError, ValueError):
-        return None

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cloak import grids, io_image, networks, objectives, verify
+from cloak import files, grids, io_image, networks, objectives, verify
 from cloak.attacks import l2_momentum
 from cloak.errors import CloakError, NoFaceFound
 from cloak.grids import Grid
@@ -93,7 +93,7 @@ def _refusal(source: Path, output: Path, inputs: Sequence[Path], settings: Setti
     """The outcome of an input whose output would be refused; known before any long work."""
     try:
         for path in (output, report_path_for(output)):
-            io_image.check_output(path, overwrite=settings.overwrite, inputs=inputs)
+            files.check_output(path, overwrite=settings.overwrite, inputs=inputs)
     except CloakError as error:
         return Outcome(source, None, None, str(error), "failed")
     return None
@@ -241,8 +241,8 @@ def _write(
 ) -> Report:
     """Write beside, read again, judge, then rename; the report goes first, so that no photo stands without one."""
     data = io_image.encode_photo(job.photo, pixels, jpeg_quality=settings.jpeg_quality)
-    with io_image.pending_file(output, overwrite=settings.overwrite, inputs=inputs) as pending:
-        io_image.write_all(pending.temporary, data, named=output)
+    with files.pending_file(output, overwrite=settings.overwrite, inputs=inputs) as pending:
+        files.write_all(pending.temporary, data, named=output)
         written = io_image.read_photo(pending.temporary, max_pixels=settings.max_pixels)
         faces = verify.judge(written, job.photo, job.faces, nets, settings)
         made = verify.report(written, output, job.photo, faces, nets, settings)

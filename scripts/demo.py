@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from cloak import Photo, Settings, cli
-from cloak.io_image import encode_photo, output_path_for, read_photo, shown, write_new
+from cloak.files import output_path_for, shown, write_new
+from cloak.io_image import encode_photo, read_photo
 from cloak.report import report_path_for
 
 # One level of 255 is invisible; eight times as much is seen, and a change of 16 does not leave the scale.

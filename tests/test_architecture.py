@@ -16,7 +16,8 @@ NETWORK = {"requests", "urllib", "urllib3", "http", "httpx", "socket", "ssl", "f
 # A module may import from any row above its own.
 LAYERS: list[set[str]] = [
     {"types", "errors"},
-    {"settings", "weights", "io_image", "io_video", "geometry", "masks", "tracking", "eot"},
+    {"formats"},
+    {"settings", "weights", "files", "io_image", "io_video", "geometry", "masks", "tracking", "eot"},
     {"report", "grids", "calibration", "detectors", "surrogates", "attacks", "obfuscators"},
     {"objectives", "networks"},
     {"protect", "verify"},
