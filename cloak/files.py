@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloak.errors import OutputRefused
-from cloak.formats import SUFFIXES, Format, sniff
+from cloak.formats import HEAD_BYTES, SUFFIXES, sniff
+from cloak.types import Format, output_format
 
 # The longest name of ext4, APFS, NTFS and of nearly every other file system, in bytes.
 MAX_NAME_BYTES = 255
@@ -167,26 +168,32 @@ def _cannot_write(path: Path, error: OSError) -> OutputRefused:
 # --- names -------------------------------------------------------------------------------------------------------
 
 
-def output_path_for(input: Path, out: str | None, *, several: bool) -> Path:
-    """Where the cloaked copy of `input` goes.
+def output_path_for(
+    input: Path, out: str | None, *, several: bool, mark: str = "cloaked", keep_heic: bool = False
+) -> Path:
+    """Where the protected copy of `input` goes.
 
-    `out` None: `<stem>.cloaked.jpg` or `.png` beside the input. A folder (it exists, ends with a separator, has no
-    suffix, or there are `several` inputs): the same name in that folder. Otherwise `out` is the file itself, whose
-    suffix must fit the format, because the output keeps the format of the input.
+    `out` None: `<stem>.<mark>.jpg` beside the input, or the suffix of whatever format is written. A folder (it exists,
+    ends with a separator, has no suffix, or there are `several` inputs): the name is kept, so that pages that link to
+    it need no change; only a suffix that does not fit what is written is replaced. Otherwise `out` is the file itself,
+    whose suffix must fit.
     """
     format = _format_of(input)
-    suffix = input.suffix if format is None else SUFFIXES[format][0]
-    name = fitted_name(input.stem, f".cloaked{suffix}")
+    written = None if format is None else output_format(format, keep_heic=keep_heic)
+    suffix = input.suffix if written is None else SUFFIXES[written][0]
     if out is None:
-        return input.parent / name
+        return input.parent / fitted_name(input.stem, f".{mark}{suffix}")
+    is_fit = written is None or input.suffix.lower() in SUFFIXES[written]
+    name = fitted_name(input.stem, input.suffix if is_fit else suffix)
     path = Path(out)
     if several and path.exists() and not path.is_dir():
         raise OutputRefused(f"{out}: is a file, and there are several inputs. Give a folder. Nothing was written.")
     if several or path.is_dir() or not path.suffix or out.endswith(("/", os.sep)):
         return path / name
-    if format is not None and path.suffix.lower() not in SUFFIXES[format]:
-        raise OutputRefused(f"{out}: {input.name} is a {format} and the output keeps its format. Name it "
-                            f"{path.stem}{suffix}. Nothing was written.")
+    if written is not None and path.suffix.lower() not in SUFFIXES[written]:
+        why = "the output keeps its format" if written == format else f"the output is a {written}"
+        raise OutputRefused(f"{out}: {input.name} is a {format} and {why}. Name it {path.stem}{suffix}. "
+                            "Nothing was written.")
     return path
 
 
@@ -224,6 +231,6 @@ def _format_of(path: Path) -> Format | None:
         if not path.is_file():
             return None
         with open(path, "rb") as file:
-            return sniff(file.read(64))
+            return sniff(file.read(HEAD_BYTES))
     except (OSError, ValueError):
         return None

@@ -50,7 +50,7 @@ def find_faces(path: Path, *, settings: Settings) -> Faces:
     Raises:
         CloakError: the photo cannot be read.
     """
-    photo = io_image.read_photo(path, max_pixels=settings.max_pixels)
+    photo = io_image.read_photo(path, max_pixels=settings.max_pixels, keep_heic=True)  # nothing is written
     return networks.load(settings).find([photo.pixels])[0]
 
 
@@ -108,7 +108,7 @@ def _groups(
         if outcomes[index] is not None:
             continue
         try:
-            photo = io_image.read_photo(path, max_pixels=settings.max_pixels)
+            photo = io_image.read_photo(path, max_pixels=settings.max_pixels, keep_heic=settings.keep_heic)
         except CloakError as error:
             outcomes[index] = Outcome(path, None, None, str(error), "failed")
             continue
@@ -212,7 +212,9 @@ class _Batch:
         """The grid of one face as it comes back from the encoder.
 
         Only the blocks around the face are encoded. At 4:4:4 a JPEG codes each 8x8 block by itself, so they come
-        out as they would from the whole photo.
+        out as they would from the whole photo, and so do the lossless formats. Lossy WebP, AVIF and HEIC predict
+        from neighbours and smooth over block edges: there the piece is only nearly what the whole photo gives. The
+        verdict is made on the written file all the same.
         """
         j, f = self._chosen[row]
         photo, grid = self._jobs[j].photo, self._grids[row]
@@ -243,7 +245,7 @@ def _write(
     data = io_image.encode_photo(job.photo, pixels, jpeg_quality=settings.jpeg_quality)
     with files.pending_file(output, overwrite=settings.overwrite, inputs=inputs) as pending:
         files.write_all(pending.temporary, data, named=output)
-        written = io_image.read_photo(pending.temporary, max_pixels=settings.max_pixels)
+        written = io_image.read_photo(pending.temporary, max_pixels=settings.max_pixels, keep_heic=True)
         faces = verify.judge(written, job.photo, job.faces, nets, settings)
         made = verify.report(written, output, job.photo, faces, nets, settings)
         report_file = write_report(made, output, overwrite=settings.overwrite, inputs=inputs)

@@ -216,9 +216,9 @@ def test_two_long_names_that_differ_at_the_end_stay_two():
 
 
 @pytest.mark.parametrize(("out", "several", "expected"), [
-    (None, False, "in/a.cloaked.jpg"), ("there", False, "there/a.cloaked.jpg"), ("there", True, "there/a.cloaked.jpg"),
-    ("new/", False, "new/a.cloaked.jpg"), ("new", True, "new/a.cloaked.jpg"), ("b.jpg", False, "b.jpg"),
-    ("B.JPEG", False, "B.JPEG"), ("new.folder", True, "new.folder/a.cloaked.jpg"),
+    (None, False, "in/a.cloaked.jpg"), ("there", False, "there/a.jpg"), ("there", True, "there/a.jpg"),
+    ("new/", False, "new/a.jpg"), ("new", True, "new/a.jpg"), ("b.jpg", False, "b.jpg"),
+    ("B.JPEG", False, "B.JPEG"), ("new.folder", True, "new.folder/a.jpg"),
 ])
 def test_where_the_output_goes(tmp_path, monkeypatch, out, several, expected):
     monkeypatch.chdir(tmp_path)
@@ -243,3 +243,34 @@ def test_an_output_that_cannot_be_meant_is_refused(tmp_path, monkeypatch, out, s
 def test_a_name_cannot_command_the_terminal():
     assert shown("a\x1b[2J\n\u202egpj.exe") == "a\\x1b[2J\\n\\u202egpj.exe"
     assert shown(Path(os.fsdecode(b"\xe9.jpg"))) == "\\xe9.jpg" and shown("Ünï 拍") == "Ünï 拍"
+
+
+@pytest.mark.parametrize(("name", "beside", "in_folder"), [
+    ("A.JPEG", "A.cloaked.jpg", "A.JPEG"), ("a.jpe", "a.cloaked.jpg", "a.jpe"), ("a", "a.cloaked.jpg", "a.jpg"),
+    ("a.png", "a.cloaked.jpg", "a.jpg"),
+])
+def test_in_a_folder_the_name_is_kept_where_it_fits_the_content(tmp_path, name, beside, in_folder):
+    source = picture(tmp_path / name)
+    assert output_path_for(source, None, several=False) == tmp_path / beside
+    assert output_path_for(source, "out/", several=False) == Path("out") / in_folder
+
+
+@pytest.mark.parametrize(("format", "suffix"), [
+    ("PNG", ".png"), ("WEBP", ".webp"), ("TIFF", ".tif"), ("AVIF", ".avif"),
+])
+def test_each_format_has_its_suffix(tmp_path, format, suffix):
+    source = picture(tmp_path / "a.x", format)
+    assert output_path_for(source, None, several=False, mark="redacted") == tmp_path / f"a.redacted{suffix}"
+    with pytest.raises(OutputRefused, match=f"Name it b{suffix}"):
+        output_path_for(source, "b.jpg", several=False)
+
+
+def test_heic_becomes_jpeg_unless_asked(tmp_path):
+    source = tmp_path / "IMG_1.HEIC"
+    source.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert output_path_for(source, "out/", several=True) == Path("out/IMG_1.jpg")
+    assert output_path_for(source, None, several=False) == tmp_path / "IMG_1.cloaked.jpg"
+    assert output_path_for(source, "out/", several=True, keep_heic=True) == Path("out/IMG_1.HEIC")
+    assert output_path_for(source, None, several=False, keep_heic=True) == tmp_path / "IMG_1.cloaked.heic"
+    with pytest.raises(OutputRefused, match="is a HEIF and the output is a JPEG. Name it b.jpg"):
+        output_path_for(source, "b.heic", several=False)
