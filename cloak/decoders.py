@@ -34,14 +34,14 @@ from cloak.types import Format, Pixels
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, RuntimeError,
            struct.error, zlib.error)
 
-# libjpeg goes on after damage and only warns: the rest of the picture is grey. These warnings are harmless instead:
-# padding of some cameras between the last pixel and the end of the picture, before any pixel, or an odd version
-# number. (simplejpeg hands on the first warning of a file.)
+# libjpeg goes on after damage and only warns: the rest of the picture is grey. These warnings are harmless instead,
+# unless many bytes are left over. (simplejpeg hands on the first warning of a file.)
 _HARMLESS = re.compile(r"Invalid SOS parameters for sequential JPEG|Warning: unknown JFIF revision number|"
                        r"Unknown Adobe color transform code|"
                        r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0x(d9|db|c[0-24]|dd|fe|e.)")
-# A picture that ends far before its data was not padded; the longest paddings seen are a disk sector or so.
-_LONGEST_PADDING = 4096
+# Some cameras leave a few stray bytes, or pad the picture with zeros up to the end of a disk sector. More that is not
+# padding are pixels that were not understood, and the picture above them is shifted.
+_MOST_STRAY_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,12 @@ def _strictly(data: bytes, colours: str) -> Pixels:
         return np.asarray(simplejpeg.decode_jpeg(data, colours), np.uint8)
     except ValueError as error:
         harmless = _HARMLESS.search(str(error))
-        if harmless is None or int(harmless[1] or 0) > _LONGEST_PADDING:
+        if harmless is None:
+            raise
+        left_over = int(harmless[1] or 0)
+        end = data.find(b"\xff\xd9", data.find(b"\xff\xda"))
+        is_padding = harmless[2] == "d9" and end > left_over and len(set(data[end - left_over : end])) == 1
+        if left_over > _MOST_STRAY_BYTES and not is_padding:
             raise
         return np.asarray(simplejpeg.decode_jpeg(data, colours, strict=False), np.uint8)
 

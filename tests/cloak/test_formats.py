@@ -434,11 +434,13 @@ def test_a_jpeg_with_a_hole_but_a_proper_end_is_refused(tmp_path, options):
             read(data[:end] + b"\xff\xd9", tmp_path)
 
 
-@pytest.mark.parametrize("padding", [b"\0" * 700, b"\xff" * 9, b"\0\0"])
+@pytest.mark.parametrize("padding", [b"\0" * 700, b"\xff" * 9, b"\0\0", b"stray"])
 def test_padding_before_the_end_of_a_jpeg_is_no_damage(tmp_path, padding):
     """Some cameras write it."""
     data = packed(NOISE, "JPEG")
     assert np.array_equal(read(data[:-2] + padding + data[-2:], tmp_path).pixels, read(data, tmp_path).pixels)
+    with pytest.raises(PhotoUnreadable, match="extraneous bytes"):
+        read(data[:-2] + bytes(range(1, 71)) * 10 + data[-2:], tmp_path)
 
 
 def test_healthy_jpegs_are_read_as_pillow_reads_them(shared_data):
@@ -536,3 +538,32 @@ def test_photoshop_blocks_of_a_tiff_count_where_it_has_no_iptc_of_its_own(tmp_pa
     resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(IIM)) + IIM + bytes(len(IIM) % 2)
     read(tiff_with({34377: (1, resource), 315: (2, "Ada L.")}), tmp_path)
     assert seen["iptc"] == resource and seen["exif"] is not None and b"Ada L.\0" in seen["exif"]
+
+
+# --- boxes -------------------------------------------------------------------------------------------------------
+
+
+def test_a_heic_in_tiles_as_phones_write_it_is_one_picture_and_read_whole(tmp_path):
+    image = Image.fromarray(scene(300, 420)[..., :3])
+    data = packed(image, "HEIF", tile_size=128)
+    assert data.count(b"hvc1") > 6
+    photo = read(data, tmp_path)
+    assert photo.pixels.shape == (300, 420, 3)
+    assert np.abs(photo.pixels.astype(int) - np.array(image)).mean() < 2
+
+
+def test_an_avif_that_hides_pixels_by_cropping_is_refused(tmp_path):
+    """libavif would show what `clap` cuts off; the renamed property stands for one."""
+    data = packed(picture("RGB"), "AVIF")
+    assert data.count(b"pixi") == 1
+    with pytest.raises(PhotoUnsupported, match="cropped"):
+        read(data.replace(b"pixi", b"clap"), tmp_path)
+
+
+@pytest.mark.parametrize("format", MODES)
+def test_what_is_written_says_nothing_of_who_wrote_it(tmp_path, format):
+    """No thumbnail, no program, no time; encoders like to leave their name and settings."""
+    photo = read(packed(picture("RGB"), format, icc_profile=SRGB), tmp_path, keep_heic=True)
+    written = encode_photo(photo, photo.pixels, jpeg_quality=95).replace(SRGB, b"").lower()
+    for name in (b"x265", b"pillow", b"libheif", b"libavif", b"aom", b"python", b"libtiff", b"cloak", b"lavc"):
+        assert name not in written, name
