@@ -183,7 +183,7 @@ def test_two_inputs_for_one_output_are_refused_before_any_work(engine, here, wor
 def test_a_folder_is_made_for_the_outputs_and_not_left_empty(engine, here):
     assert run("photo", "good.jpg", "other.jpg", "-o", "out").exit_code == 0
     assert sorted(p.name for p in (here / "out").iterdir()) == [
-        "good.cloaked.jpg", "good.cloaked.jpg.json", "other.cloaked.jpg", "other.cloaked.jpg.json"]
+        "good.jpg", "good.jpg.json", "other.jpg", "other.jpg.json"]
     assert run("photo", "broken.jpg", "-o", "empty/").exit_code == 2 and not (here / "empty").exists()
 
 

@@ -567,3 +567,12 @@ def test_what_is_written_says_nothing_of_who_wrote_it(tmp_path, format):
     written = encode_photo(photo, photo.pixels, jpeg_quality=95).replace(SRGB, b"").lower()
     for name in (b"x265", b"pillow", b"libheif", b"libavif", b"aom", b"python", b"libtiff", b"cloak", b"lavc"):
         assert name not in written, name
+
+
+def test_a_large_heic_is_written_in_tiles(tmp_path):
+    wide = np.ascontiguousarray(scene(16, 5000)[..., :3])
+    photo = Photo(tmp_path / "a.heic", wide, "HEIF", "", keep_heic=True)
+    written = encode_photo(photo, wide, jpeg_quality=95)
+    assert b"grid" in written
+    again = read(written, tmp_path)
+    assert again.pixels.shape == wide.shape and np.abs(again.pixels.astype(int) - wide).mean() < 2
