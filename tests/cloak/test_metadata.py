@@ -235,7 +235,8 @@ def test_a_property_of_the_same_name_in_another_namespace_is_not_read():
 
 
 def test_iim_may_stand_bare_in_a_resource_or_among_others():
-    bare = dataset(2, 0, b"\0\4") + dataset(2, 80, b"Ann") + dataset(2, 120, b"A town at night") + dataset(2, 90, b"GONE")
+    words = dataset(2, 80, b"Ann") + dataset(2, 120, b"A town at night")
+    bare = dataset(2, 0, b"\0\4") + words + dataset(2, 90, b"GONE")
     expected = Credit(creator=("Ann",), caption="A town at night")
     resource = b"8BIM\4\4\0\0" + struct.pack(">I", len(bare)) + bare + b"\0" * (len(bare) % 2)
     thumbnail = b"8BIM\4\x0c\3abc" + struct.pack(">I", 5) + b"GONE!\0"
