@@ -112,7 +112,8 @@ def _shot(name: str, stream: bytes) -> Canary:
 
 
 def _encoded(image: Image.Image, format: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
+    image, buffer = image.copy(), io.BytesIO()
+    image.info.clear()  # Pillow would write the colour profile of where the pixels came from
     image.save(buffer, format, **options)
     return buffer.getvalue()
 
@@ -277,8 +278,13 @@ def _photoshop(face: Image.Image) -> tuple[bytes, list[Canary]]:
 
 
 def _icc() -> tuple[bytes, list[Canary]]:
-    """sRGB as littleCMS makes it, with a display's serial number in a tag of its own and bytes after the end."""
+    """sRGB as littleCMS makes it, with a display's date, maker, name and serial number, and bytes after the end."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    date, maker = struct.pack(">6H", 2031, 7, 23, 4, 5, 6), b"CNRYMDL9"
+    profile = profile[:24] + date + profile[36:48] + maker + profile[56:]
+    description = "CANARY-SCREEN".encode("utf-16-be")  # as long as the name it replaces
+    assert profile.count("sRGB built-in".encode("utf-16-be")) == 1
+    profile = profile.replace("sRGB built-in".encode("utf-16-be"), description)
     (count,) = struct.unpack_from(">I", profile, 128)
     entries = [struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(count)]
     extra = b"text\0\0\0\0" + _text("icc private tag").encode() + b"\0"
@@ -288,7 +294,10 @@ def _icc() -> tuple[bytes, list[Canary]]:
     table += struct.pack(">4sII", b"mmod", 132 + 12 * (count + 1) + len(body), len(extra))
     whole = profile[:128] + struct.pack(">I", count + 1) + table + body + extra
     whole = struct.pack(">I", len(whole)) + whole[4:]
-    return whole + _text("icc trailing").encode(), [_word("icc private tag"), _word("icc trailing")]
+    return whole + _text("icc trailing").encode(), [
+        _word("icc private tag"), _word("icc trailing"), Canary("icc date", (date,)), Canary("icc maker", (maker,)),
+        Canary("icc description", (description,)),
+    ]  # fmt: skip
 
 
 def _with_blocks(face: Image.Image) -> tuple[bytes, bytes, bytes, list[Canary]]:
@@ -397,7 +406,7 @@ def _boxed(data: bytes, face: Image.Image) -> tuple[bytes, list[Canary]]:
 
 def _heif(picture: Image.Image, face: Image.Image) -> Planted:
     exif, xmp, icc, canaries = _with_blocks(face)
-    image = pillow_heif.from_pillow(picture)
+    image = pillow_heif.from_bytes("RGB", picture.size, picture.tobytes())
     image.info["thumbnails"] = [128]
     buffer = io.BytesIO()
     image.save(buffer, quality=90, exif=exif, xmp=xmp, icc_profile=icc, save_nclx_profile=False)

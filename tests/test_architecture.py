@@ -16,7 +16,7 @@ NETWORK = {"requests", "urllib", "urllib3", "http", "httpx", "socket", "ssl", "f
 # A module may import from any row above its own.
 LAYERS: list[set[str]] = [
     {"types", "errors"},
-    {"metadata"},
+    {"metadata", "icc"},
     {"settings", "weights", "io_image", "io_video", "geometry", "masks", "tracking", "eot"},
     {"report", "grids", "calibration", "detectors", "surrogates", "attacks", "obfuscators"},
     {"objectives", "networks"},
