@@ -26,8 +26,8 @@ _NEEDED = {b"RGB ": (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"), b"GR
 # Spaces that anybody may work in, by the names their profiles give themselves. No display is called so by itself.
 _KNOWN_NAMES = {
     "sRGB", "sRGB IEC61966-2.1", "sRGB IEC61966-2-1 black scaled", "sRGB built-in", "sRGB v4 ICC preference", "c2",
-    "c2ci", "Display P3", "sP3C", "Adobe RGB (1998)", "Compatible with Adobe RGB (1998)", "AdobeCompat-v2", "ProPhoto RGB",
-    "Apple RGB", "ColorMatch RGB", "eciRGB v2", "Rec. ITU-R BT.709-5", "Rec. ITU-R BT.2020-1", "Wide Gamut RGB",
+    "c2ci", "Display P3", "sP3C", "Adobe RGB (1998)", "Compatible with Adobe RGB (1998)", "AdobeCompat-v2",
+    "ProPhoto RGB", "Apple RGB", "ColorMatch RGB", "eciRGB v2", "Rec. ITU-R BT.709-5", "Rec. ITU-R BT.2020-1",
     "Gray Gamma 2.2", "Gray Gamma 1.8", "Dot Gain 10%", "Dot Gain 15%", "Dot Gain 20%", "Dot Gain 25%", "Dot Gain 30%",
     "Generic Gray Gamma 2.2 Profile", "Generic Gray Profile", "Generic RGB Profile", "sGrey",
 }  # fmt: skip

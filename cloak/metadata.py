@@ -26,6 +26,7 @@ Sources: Adobe XMP specification parts 1 and 3 (2012); IPTC-NAA IIM 4.2; TIFF 6.
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 import unicodedata
@@ -49,6 +50,7 @@ MAX_BLOCK_BYTES = 4 * 2**20
 _MOST = {"creator": 100, "credit": 250, "copyright": 1000, "caption": 2000, "headline": 500, "usage_terms": 2000,
          "source": 250}
 _MOST_CREATORS = 20
+_MOST_VALUES = 100  # of one field that are looked at, before empty and repeated ones are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +122,14 @@ _Found: TypeAlias = dict[str, list[str]]
 
 def _cleaned(name: str, values: Iterable[str]) -> tuple[str, ...]:
     """The values of one field that are left when each is made one plain, bounded line; one, but for creators."""
-    lines = (_one_line(value, _MOST[name]) for value in values)
+    lines = (_one_line(value, _MOST[name]) for value in itertools.islice(values, _MOST_VALUES))
     kept = [line for line in lines if line and not (name == "caption" and _is_written_by_a_machine(line))]
     return tuple(dict.fromkeys(kept))[: _MOST_CREATORS if name == "creator" else 1]
 
 
 def _one_line(text: str, most: int) -> str:
     """`text` without what cannot be seen, on one line, cut at `most` characters."""
+    text = text[: 10 * most]  # of what is longer only the beginning is looked at
     seen = "".join(character for character in text if character.isspace() or _is_visible(character))
     return " ".join(seen.split())[:most].rstrip()
 
@@ -247,7 +250,8 @@ class _Packet:
         """Default texts go first: of a field that is one text the first is taken."""
         if property in _FIELD_OF:
             values = self.found.setdefault(_FIELD_OF[property], [])
-            values.insert(0 if is_default else len(values), value)
+            if len(values) < _MOST_VALUES:
+                values.insert(0 if is_default else len(values), value)
 
 
 def _read_xmp(packet: bytes) -> _Found:
@@ -408,11 +412,14 @@ def _read_exif(block: bytes) -> _Found:
         (count,) = struct.unpack_from(order + "H", tiff, start)
         for at in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, size, where = struct.unpack_from(order + "HHII", tiff, at)
-            if tag in _EXIF_FIELDS and kind in (_ASCII, _EXIF_UTF8):
-                where = at + 8 if size <= 4 else where
-                if where + size > len(tiff):
-                    return {}
-                found[_EXIF_FIELDS[tag]] = _exif_texts(_EXIF_FIELDS[tag], tiff[where : where + size])
+            name = _EXIF_FIELDS.get(tag)
+            # The first of each tag only: 65,535 entries that share one long text would keep a computer busy for hours.
+            if name is None or name in found or kind not in (_ASCII, _EXIF_UTF8):
+                continue
+            where = at + 8 if size <= 4 else where
+            if where + size > len(tiff):
+                return {}
+            found[name] = _exif_texts(name, tiff[where : where + size])
     except struct.error:  # it ends early
         return {}
     return found

@@ -71,7 +71,7 @@ class Inspection:
     found: tuple[str, ...]  # names of canaries whose bytes are there
     pictures: int  # picture files by their signatures; 1 is the photo itself
     strange: tuple[str, ...]  # "group:tag = value" of exiftool's that no written file has a reason to carry
-    kept: dict[str, str]  # field of the credit line -> how it came back, "" where it did not
+    kept: dict[str, str]  # field of the credit line -> its values, "a | b" where blocks differ, "" where there is none
     source_type: str  # the digital source type, "" where there is none
 
 
@@ -399,9 +399,8 @@ def _boxed(data: bytes, face: Image.Image) -> tuple[bytes, list[Canary]]:
     """`data` with boxes that no decoder needs: a free one, and a maker's own with a whole picture (ISO 14496-12)."""
     picture = _small_jpeg(face, 100)
     for kind, body in ((b"free", _text("free box").encode()), (b"uuid", b"canary-maker-box" + picture)):
-        data += struct.pack(">I", 8 + len(body)) + kind + body
-    return data + _text("trailing bytes").encode(), [
-        _word("free box"), _shot("picture in a maker's box", picture), _word("trailing bytes")]
+        data += struct.pack(">I", 8 + len(body)) + kind + body  # nothing can stand outside a box
+    return data, [_word("free box"), _shot("picture in a maker's box", picture)]
 
 
 def _heif(picture: Image.Image, face: Image.Image) -> Planted:
@@ -472,7 +471,8 @@ def inspect(data: bytes, canaries: Sequence[Canary], profile: Profile) -> Inspec
     allowed = _PLAIN_TAGS + (_CREDIT_PATTERNS if profile == "credit" else [])
     strange = tuple(f"{tag} = {value[:60]}" for tag, value in tags
                     if not any(re.fullmatch(pattern, tag) for pattern in allowed) or "CANARY" in value)
-    kept = {name: next((value for tag, value in tags if tag in carriers), "") for name, carriers in CREDIT_TAGS.items()}
+    kept = {name: " | ".join(dict.fromkeys(value for tag, value in tags if tag in carriers))
+            for name, carriers in CREDIT_TAGS.items()}
     source_type = next((value for tag, value in tags if tag == "XMP-iptcExt:DigitalSourceType"), "")
     return Inspection(found, _pictures(data), strange, kept, source_type)
 
@@ -533,11 +533,14 @@ _PLAIN_TAGS = [
     r"IFD0:(?:SubfileType|ImageWidth|ImageHeight|BitsPerSample|Compression|PhotometricInterpretation|StripOffsets|"
     r"SamplesPerPixel|RowsPerStrip|StripByteCounts|PlanarConfiguration|Predictor|ExtraSamples|SampleFormat|"
     r"Tile(?:Width|Length|Offsets|ByteCounts))",
-    r"QuickTime:(?:MajorBrand|MinorVersion|CompatibleBrands|MediaDataSize|MediaDataOffset)",
-    r"Meta:(?:HandlerType|PrimaryItemReference|MetaImageSize|ImageSpatialExtent|ImagePixelDepth|"
-    r"HEVC.*|.*Profile.*|AV1.*|ChromaFormat|Chroma.*|BitDepth.*|.*Constraint.*|.*Level.*|.*Tier.*|"
-    r"AverageFrameRate|ConstantFrameRate|NumTemporalLayers|TemporalIDNested|ParallelismType|MinSpatialSegmentationIdc|"
-    r"AuxiliaryImageType|ColorPrimaries|TransferCharacteristics|MatrixCoefficients|VideoFullRangeFlag|PixelAspectRatio)",
+    r"Meta:PrimaryItemReference",
+    r"QuickTime:(?:MajorBrand|MinorVersion|CompatibleBrands|HandlerType|MediaData|MediaDataSize|MediaDataOffset|"
+    r"ImageSpatialExtent|ImagePixelDepth|ChromaFormat|ColorProfiles|ColorPrimaries|"
+    r"TransferCharacteristics|MatrixCoefficients|VideoFullRangeFlag|"
+    r"AV1ConfigurationVersion|Seq(?:Profile|LevelIdx0|Tier0)|HighBitDepth|TwelveBit|ChromaSamplePosition|"
+    r"InitialDelaySamples|HEVCConfigurationVersion|General(?:ProfileSpace|TierFlag|ProfileIDC|LevelIDC)|"
+    r"GenProfileCompatibilityFlags|ConstraintIndicatorFlags|MinSpatialSegmentationIDC|ParallelismType|"
+    r"BitDepth(?:Luma|Chroma)|AverageFrameRate|ConstantFrameRate|NumTemporalLayers|TemporalIDNested)",
 ]  # fmt: skip
 _CREDIT_PATTERNS = [
     *(re.escape(tag) for carriers in CREDIT_TAGS.values() for tag in carriers),

@@ -14,7 +14,6 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +28,13 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicallyEnh
 
 
 def measure(picture: Image.Image, face: Image.Image, folder: Path) -> list[dict[str, Any]]:
-    """One entry per format and profile."""
+    """One entry per format and profile; HEIC both as the JPEG it becomes and kept as it is."""
     runs = []
-    for format in canaries.FORMATS:
+    for format, keep_heic in [*((format, False) for format in canaries.FORMATS), ("HEIF", True)]:
         planted = canaries.plant(picture, face, format)
         path = folder / f"planted{canaries.SUFFIXES[format]}"
         path.write_bytes(planted.data)
-        photo = read_photo(path, max_pixels=10**6)
+        photo = read_photo(path, max_pixels=10**6, keep_heic=keep_heic)
         before = canaries.inspect(planted.data, planted.canaries, "strip")
         for profile in canaries.PROFILES:
             written = encode_photo(photo, photo.pixels, jpeg_quality=95, metadata=profile,
@@ -43,9 +42,10 @@ def measure(picture: Image.Image, face: Image.Image, folder: Path) -> list[dict[
             after = canaries.inspect(written, planted.canaries, profile)
             runs.append({
                 "format": format,
+                "written_as": photo.output_format,
                 "profile": profile,
-                "canaries": {canary.name: {"before": canary.name in before.found, "after": canary.name in after.found}
-                             for canary in planted.canaries},
+                "all_found_before": len(before.found) == len(planted.canaries),
+                "found": {canary.name: canary.name in after.found for canary in planted.canaries},
                 "pictures_in_file": {"before": before.pictures, "after": after.pictures},
                 "unexpected_tags": {"before": len(before.strange), "after": list(after.strange)},
                 "credit_kept": {name: after.kept[name] == value for name, value in canaries.CREDIT.items()},
@@ -58,7 +58,8 @@ def is_clean(run: dict[str, Any]) -> bool:
     """Nothing came through, and the credit line is whole or, where it was not asked for, absent."""
     wants_credit = run["profile"] == "credit"
     return (
-        all(row["before"] and not row["after"] for row in run["canaries"].values())
+        run["all_found_before"]
+        and not any(run["found"].values())
         and run["pictures_in_file"]["after"] == 1
         and not run["unexpected_tags"]["after"]
         and all(kept == wants_credit for kept in [*run["credit_kept"].values(), run["source_type_kept"]])
@@ -74,16 +75,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         runs = measure(head.resize((320, 320)), head.crop((170, 20, 290, 140)), Path(folder))
     exiftool = subprocess.run(["exiftool", "-ver"], capture_output=True, text=True, check=True).stdout.strip()
-    names = {name for run in runs for name in run["canaries"]}
-    planted = sum(len(run["canaries"]) for run in runs)
-    found = Counter(name for run in runs for name, row in run["canaries"].items() if row["after"])
+    names = {name for run in runs for name in run["found"]}
+    planted = sum(len(run["found"]) for run in runs)
+    found = sum(sum(run["found"].values()) for run in runs)
     credits = [kept for run in runs if run["profile"] == "credit" for kept in run["credit_kept"].values()]
-    summary = {"distinct_canaries": len(names), "planted": planted, "found": found.total(),
+    summary = {"distinct_canaries": len(names), "planted": planted, "found": found,
                "credit_fields": len(credits), "credit_fields_kept": sum(credits)}  # fmt: skip
     record.write(arguments.out, "metadata", {"exiftool": exiftool, "summary": summary, "runs": runs})
     for run in runs:
-        print(f"{run['format']:5} {run['profile']:7} {'clean' if is_clean(run) else 'NOT CLEAN'}")
-    print(f"{summary['found']} of {planted} canaries came through; {sum(credits)} of {len(credits)} credits were kept")
+        verdict = "clean" if is_clean(run) else "NOT CLEAN"
+        print(f"{run['format']:4} as {run['written_as']:4} {run['profile']:7} {verdict}")
+    print(f"{found} of {planted} canaries came through; {sum(credits)} of {len(credits)} credits were kept")
     return 0 if all(map(is_clean, runs)) else 1
 
 

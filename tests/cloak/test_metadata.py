@@ -348,6 +348,8 @@ def test_directories_that_point_at_themselves_or_beyond_are_not_followed():
         lying = (33432, 2, count, struct.pack("<I", where))
         assert read(exif=tiff([artist, lying])) == Credit(), "a block with a wrong length is damaged as a whole"
     assert read(exif=b"II*\0" + struct.pack("<I", 2**32 - 1)) == Credit()
+    crowd = tiff([artist] + [(315, 2, 3_000_000, struct.pack("<I", 8))] * 65_000) + b"A" * 3_000_000
+    assert read(exif=crowd) == Credit(creator=("Al",))  # in passing: only the first of a tag is looked at
     assert read(exif=b"II*\0" + struct.pack("<IH", 8, 65535) + b"\0" * 24) == Credit()
 
 

@@ -12,6 +12,7 @@ from cloak.io_image import encode_photo, read_photo
 from evaluation import canaries
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+CASES = [*((format, False) for format in canaries.FORMATS), ("HEIF", True)]  # HEIC becomes JPEG unless it is kept
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/humanEdits"
 
 
@@ -26,11 +27,12 @@ def planted(portrait):
 
 @pytest.fixture(scope="module")
 def photos(planted, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("planted")
-    for format, one in planted.items():
-        (folder / format).with_suffix(canaries.SUFFIXES[format]).write_bytes(one.data)
-    return {format: read_photo((folder / format).with_suffix(canaries.SUFFIXES[format]), max_pixels=10**6)
-            for format in canaries.FORMATS}
+    folder, found = tmp_path_factory.mktemp("planted"), {}
+    for format, keep_heic in CASES:
+        path = folder / f"planted{canaries.SUFFIXES[format]}"
+        path.write_bytes(planted[format].data)
+        found[format, keep_heic] = read_photo(path, max_pixels=10**6, keep_heic=keep_heic)
+    return found
 
 
 @pytest.mark.parametrize("format", canaries.FORMATS)
@@ -44,10 +46,10 @@ def test_the_search_finds_every_canary_before_it_is_removed(planted, format):
     assert seen.kept == canaries.CREDIT
 
 
-@pytest.mark.parametrize("format", canaries.FORMATS)
+@pytest.mark.parametrize(("format", "keep_heic"), CASES)
 @pytest.mark.parametrize("profile", canaries.PROFILES)
-def test_no_canary_comes_through_and_a_credit_only_where_it_was_asked_for(planted, photos, format, profile):
-    photo = photos[format]
+def test_no_canary_comes_through_and_a_credit_only_where_it_was_asked_for(planted, photos, format, keep_heic, profile):
+    photo = photos[format, keep_heic]
     written = encode_photo(photo, photo.pixels, jpeg_quality=95, metadata=profile, source_type="humanEdits")
     seen = canaries.inspect(written, planted[format].canaries, profile)
     assert seen.found == ()
@@ -76,7 +78,8 @@ def test_the_photo_of_the_data_pack_loses_what_must_go(shared_data, profile):
 
 def test_the_committed_result_says_what_these_tests_say():
     document = json.loads((ROOT / "evaluation" / "results" / "metadata.json").read_text())
-    assert {(run["format"], run["profile"]) for run in document["runs"]} == {
-        (format, profile) for format in canaries.FORMATS for profile in canaries.PROFILES}
+    assert {(run["format"], run["written_as"], run["profile"]) for run in document["runs"]} == {
+        (format, "JPEG" if format == "HEIF" and not keep_heic else format, profile)
+        for format, keep_heic in CASES for profile in canaries.PROFILES}
     assert document["summary"]["found"] == 0 and document["summary"]["distinct_canaries"] >= 25
-    assert document["summary"]["credit_fields_kept"] == document["summary"]["credit_fields"] == 7 * 6
+    assert document["summary"]["credit_fields_kept"] == document["summary"]["credit_fields"] == 7 * len(CASES)
