@@ -28,7 +28,7 @@ def fill(document: str, tables: str) -> str:
 def render(paths: Sequence[Path]) -> str:
     """One table per result file of a kind that has one, in the order of the kinds below, then of the file names."""
     documents = [(path, record.read(path)) for path in sorted(paths)]
-    makers = {"photos": _photos, "detectors": _detectors, "speed": _speed}
+    makers = {"photos": _photos, "detectors": _detectors, "speed": _speed, "metadata": _metadata}
     tables = [
         make(path, document)
         for kind, make in makers.items()
@@ -82,6 +82,26 @@ def _speed(path: Path, document: dict[str, Any]) -> str:
     rows.append(["12 megapixels with 8 faces, peak memory", f"{memory['above_import_mb']:.0f} MB above import torch"])
     caption = f"On {machine['device']}, {machine['threads']} threads. Source: `{path.parent.name}/{path.name}`."
     return _markdown(caption, ["what", "cost"], rows)
+
+
+def _metadata(path: Path, document: dict[str, Any]) -> str:
+    files: dict[str, dict[str, dict[str, Any]]] = {}
+    for run in document["runs"]:
+        before, after = run["format"], run["written_as"]
+        files.setdefault(before if before == after else f"{before}, written as {after}", {})[run["profile"]] = run
+    rows = []
+    for name, run in files.items():
+        strip, credit = run["strip"], run["credit"]
+        kept = credit["credit_kept"].values()
+        found = (str(sum(one["found"].values())) for one in (strip, credit))
+        rows.append([name, str(len(strip["found"])), *found, f"{sum(kept)} of {len(kept)}"])
+    caption = (
+        f"{document['summary']['distinct_canaries']} different secrets, planted wherever a format has room for them; "
+        f"how many of them the written file held, by its bytes and by exiftool {document['exiftool']}. "
+        f"Source: `{path.parent.name}/{path.name}`."
+    )
+    heads = ["format", "planted", "found after `strip`", "found after `credit`", "credit fields kept by `credit`"]
+    return _markdown(caption, heads, rows)
 
 
 def _markdown(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
