@@ -23,7 +23,7 @@ from rich.table import Table
 
 import cloak
 from cloak.errors import CloakError, NoFaceFound, OutputRefused
-from cloak.io_image import output_path_for, shown
+from cloak.files import output_path_for, shown
 from cloak.report import to_dict
 from cloak.settings import PRESETS, Progress, Settings
 from cloak.types import Faces, Outcome, Report
@@ -66,7 +66,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Photos, JPEG or PNG.", show_default=False)]
+Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Photos: JPEG, PNG, WebP, TIFF, HEIC or AVIF.",
+                                              show_default=False)]
 Strength = Annotated[str, typer.Option(metavar="|".join(PRESETS), help="How visible the change may become.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the networks run.")]
 Detector = Annotated[str, typer.Option(metavar="NAME", help="What finds the faces.")]
@@ -94,26 +95,28 @@ def _options(
          "    cloak photo a.jpg b.png -o for-the-web/  writes into the folder\n"
          "    cloak photo --strength strong -- -x.jpg  a name that starts with a dash\n\n"
          "The input is never changed. The output is upright, keeps format, size and colour profile, and carries no "
-         "other metadata. A report, OUTPUT.json, is written beside it.",
+         "other metadata; HEIC becomes JPEG unless asked. A report, OUTPUT.json, is written beside it.",
 )
 def photo(
     inputs: Inputs,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="OUT", show_default=False,
-                                               help="A file (one input only) or a folder. Default: NAME.cloaked.jpg "
-                                                    "or .png beside the input.")] = None,
+                                               help="A file (one input only) or a folder, where names are kept. "
+                                                    "Default: NAME.cloaked.jpg or the like beside the input.")] = None,
     strength: Strength = _DEFAULT.strength,
     device: Device = _DEFAULT.device,
     detector: Detector = _DEFAULT.detector,
     seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same device: same bytes.")] = _DEFAULT.seed,
-    quality: Annotated[int, typer.Option(metavar="N", help="JPEG quality, 85 to 100.")] = _DEFAULT.jpeg_quality,
+    quality: Annotated[int, typer.Option(metavar="N", help="JPEG quality, 85 to 100; of lossy WebP, AVIF and HEIC "
+                                                           "too.")] = _DEFAULT.jpeg_quality,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
+    keep_heic: Annotated[bool, typer.Option("--keep-heic", help="Write HEIC as HEIC, not as JPEG.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """See `help` above."""
     with _edge(as_json):
         settings = Settings(strength=strength, device=device, detector=detector, seed=seed,  # type: ignore[arg-type]
-                            jpeg_quality=quality, overwrite=overwrite)
-        outputs = _outputs(inputs, output)
+                            jpeg_quality=quality, overwrite=overwrite, keep_heic=keep_heic)
+        outputs = _outputs(inputs, output, keep_heic=keep_heic)
         made = _make_folder(outputs[0].parent) if output is not None else None
         try:
             outcomes = _cloak(inputs, outputs, settings)
@@ -216,9 +219,9 @@ def _engine(name: str) -> Callable[..., Any]:
     return getattr(cloak, name)  # type: ignore[no-any-return]
 
 
-def _outputs(inputs: list[Path], out: str | None) -> list[Path]:
+def _outputs(inputs: list[Path], out: str | None, *, keep_heic: bool) -> list[Path]:
     """One output per input; raises where two are the same, before any work."""
-    outputs = [output_path_for(path, out, several=len(inputs) > 1) for path in inputs]
+    outputs = [output_path_for(path, out, several=len(inputs) > 1, keep_heic=keep_heic) for path in inputs]
     first: dict[str, Path] = {}
     for path, output in zip(inputs, outputs):
         key = os.path.realpath(output)

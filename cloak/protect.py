@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cloak import grids, io_image, networks, objectives, verify
+from cloak import files, grids, io_image, networks, objectives, verify
 from cloak.attacks import l2_momentum
 from cloak.errors import CloakError, NoFaceFound
 from cloak.grids import Grid
@@ -50,7 +50,7 @@ def find_faces(path: Path, *, settings: Settings) -> Faces:
     Raises:
         CloakError: the photo cannot be read.
     """
-    photo = io_image.read_photo(path, max_pixels=settings.max_pixels)
+    photo = io_image.read_photo(path, max_pixels=settings.max_pixels, keep_heic=True)  # nothing is written
     return networks.load(settings).find([photo.pixels])[0]
 
 
@@ -93,7 +93,7 @@ def _refusal(source: Path, output: Path, inputs: Sequence[Path], settings: Setti
     """The outcome of an input whose output would be refused; known before any long work."""
     try:
         for path in (output, report_path_for(output)):
-            io_image.check_output(path, overwrite=settings.overwrite, inputs=inputs)
+            files.check_output(path, overwrite=settings.overwrite, inputs=inputs)
     except CloakError as error:
         return Outcome(source, None, None, str(error), "failed")
     return None
@@ -108,7 +108,7 @@ def _groups(
         if outcomes[index] is not None:
             continue
         try:
-            photo = io_image.read_photo(path, max_pixels=settings.max_pixels)
+            photo = io_image.read_photo(path, max_pixels=settings.max_pixels, keep_heic=settings.keep_heic)
         except CloakError as error:
             outcomes[index] = Outcome(path, None, None, str(error), "failed")
             continue
@@ -212,7 +212,9 @@ class _Batch:
         """The grid of one face as it comes back from the encoder.
 
         Only the blocks around the face are encoded. At 4:4:4 a JPEG codes each 8x8 block by itself, so they come
-        out as they would from the whole photo.
+        out as they would from the whole photo, and so do the lossless formats. Lossy WebP, AVIF and HEIC predict
+        from neighbours and smooth over block edges: there the piece is only nearly what the whole photo gives. The
+        verdict is made on the written file all the same.
         """
         j, f = self._chosen[row]
         photo, grid = self._jobs[j].photo, self._grids[row]
@@ -241,9 +243,9 @@ def _write(
 ) -> Report:
     """Write beside, read again, judge, then rename; the report goes first, so that no photo stands without one."""
     data = io_image.encode_photo(job.photo, pixels, jpeg_quality=settings.jpeg_quality)
-    with io_image.pending_file(output, overwrite=settings.overwrite, inputs=inputs) as pending:
-        io_image.write_all(pending.temporary, data, named=output)
-        written = io_image.read_photo(pending.temporary, max_pixels=settings.max_pixels)
+    with files.pending_file(output, overwrite=settings.overwrite, inputs=inputs) as pending:
+        files.write_all(pending.temporary, data, named=output)
+        written = io_image.read_photo(pending.temporary, max_pixels=settings.max_pixels, keep_heic=True)
         faces = verify.judge(written, job.photo, job.faces, nets, settings)
         made = verify.report(written, output, job.photo, faces, nets, settings)
         report_file = write_report(made, output, overwrite=settings.overwrite, inputs=inputs)

@@ -41,6 +41,7 @@ class Settings:
     jpeg_quality: int = 95
     max_pixels: int = 120_000_000
     overwrite: bool = False
+    keep_heic: bool = False  # HEIC becomes JPEG otherwise
 
     def __post_init__(self) -> None:
         if self.strength not in PRESETS:

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloak.metadata import Credit
+
 Pixels = NDArray[np.uint8]
+Format: TypeAlias = Literal["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"]
+
+
+def output_format(format: Format, *, keep_heic: bool) -> Format:
+    """The format of the file that is written for one that was read: the same, but HEIC becomes JPEG unless asked.
+
+    Few programs outside Apple's open HEIC, and a published photo has to open everywhere.
+    """
+    return "JPEG" if format == "HEIF" and not keep_heic else format
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +33,25 @@ class Photo:
 
     path: Path
     pixels: Pixels  # (H, W, 3) RGB, orientation applied
-    format: Literal["JPEG", "PNG"]
+    format: Format  # of the file that was read
     sha256: str  # of the file's bytes as they were read
     icc_profile: bytes | None = None
     is_grey: bool = False
-    alpha: Pixels | None = None  # (H, W), PNG only
+    alpha: Pixels | None = None  # (H, W); None where the file has no alpha
+    is_lossless: bool = False  # decides how a WebP is written again; PNG and TIFF always are
+    keep_heic: bool = False
+    notes: tuple[str, ...] = ()  # what reading or writing this file changes, for people
+    credit: Credit = Credit()
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
             raise ValueError(f"{self.path}: pixels are {self.pixels.dtype} {self.pixels.shape}, "
                              "expected uint8 (H, W, 3)")
+
+    @property
+    def output_format(self) -> Format:
+        """The format that is written for this photo."""
+        return output_format(self.format, keep_heic=self.keep_heic)
 
 
 @dataclass(frozen=True, slots=True)

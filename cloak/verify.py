@@ -41,7 +41,7 @@ def verify_photo(path: Path, *, original: Path | None, settings: Settings) -> Re
         CloakError: a file cannot be read. An original without a face gives a report without faces.
     """
     nets = networks.load(settings)
-    photo = io_image.read_photo(path, max_pixels=settings.max_pixels)
+    photo = io_image.read_photo(path, max_pixels=settings.max_pixels, keep_heic=True)  # nothing is written
     if original is None:
         (faces,) = nets.find([photo.pixels])
         words = "Without the original nothing can be said about matching; pass --original."
@@ -52,7 +52,7 @@ def verify_photo(path: Path, *, original: Path | None, settings: Settings) -> Re
         if not reports:
             words = f"{settings.detector} finds no face here. That does not prove that there is none."
         return _report(photo, None, reports, words, nets, settings)
-    source = io_image.read_photo(original, max_pixels=settings.max_pixels)
+    source = io_image.read_photo(original, max_pixels=settings.max_pixels, keep_heic=settings.keep_heic)
     (faces,) = nets.find([source.pixels])
     reports = judge(photo, source, faces, nets, settings)
     return _report(photo, source, reports, summary(reports, nets), nets, settings)
@@ -121,7 +121,7 @@ def report(
 ) -> Report:
     """The report of a file just written; `output` is the name it is about to get."""
     made = _report(written, original, tuple(faces), summary(faces, nets), nets, settings)
-    return dataclasses.replace(made, output=output.name)
+    return dataclasses.replace(made, output=output.name, notes=(*made.notes, *original.notes))
 
 
 def _report(

@@ -57,7 +57,7 @@ def test_every_cloak_command_of_the_readme_runs(folder):
         run = subprocess.run([command, *words[1:]], cwd=folder, capture_output=True, text=True)
         # 3 is an honest verdict on one portrait, not a command that does not work.
         assert run.returncode in (0, 3) and run.stdout, f"{shlex.join(words)}: {run.returncode}\n{run.stderr}"
-    for name in ("march.cloaked.jpg", "march.cloaked.jpg.json", "for-the-web/crowd.cloaked.png"):
+    for name in ("march.cloaked.jpg", "march.cloaked.jpg.json", "for-the-web/crowd.png"):
         assert (folder / name).is_file(), name
 
 

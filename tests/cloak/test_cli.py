@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from cloak import cli
 from cloak.errors import NoFaceFound, PhotoUnreadable, SettingsInvalid
-from cloak.io_image import encode_photo, read_photo, write_new
+from cloak.files import write_new
+from cloak.io_image import encode_photo, read_photo
 from cloak.report import from_json, write_report
 from cloak.settings import Progress
 from cloak.types import FaceReport, Faces, Outcome, Report, Verdict

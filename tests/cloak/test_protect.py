@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cloak import eot, grids, io_image, networks, objectives, protect, verify, weights
+from cloak import eot, files, grids, io_image, networks, objectives, protect, verify, weights
 from cloak.errors import OutputRefused
 from cloak.protect import cloak_photos
 from cloak.report import load_report, report_path_for
@@ -332,8 +332,8 @@ def failing(error):
 
 @pytest.mark.parametrize("error", [OutputRefused("no room. Nothing was written."), RuntimeError("defect")])
 @pytest.mark.parametrize(("module", "name"), [
-    (io_image, "write_all"), (verify, "judge"), (verify, "report"), (protect, "write_report"),
-    (io_image.PendingFile, "commit"), (protect, "_add"),
+    (files, "write_all"), (verify, "judge"), (verify, "report"), (protect, "write_report"),
+    (files.PendingFile, "commit"), (protect, "_add"),
 ])
 def test_a_failure_in_the_middle_leaves_nothing_behind(woman, tmp_path, monkeypatch, module, name, error):
     """A refusal becomes an outcome; a defect of ours surfaces. Neither leaves an output, a report or a temporary."""
@@ -352,14 +352,14 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(woman, tmp_path, monkeypa
 
 def test_a_failure_at_one_photo_does_not_undo_another(woman, two_people, tmp_path, monkeypatch):
     inputs = [save(woman[:300, 80:380], tmp_path / "a.png"), save(two_people, tmp_path / "b.png")]
-    real = io_image.write_all
+    real = files.write_all
 
     def full_disk(path, data, *, named):
         if named.name == "out-a.png":
             raise OutputRefused(f"{named}: no room. Nothing was written.")
         real(path, data, named=named)
 
-    monkeypatch.setattr(io_image, "write_all", full_disk)
+    monkeypatch.setattr(files, "write_all", full_disk)
     a, b = run(inputs, [tmp_path / "out-a.png", tmp_path / "out-b.png"])
     assert (a.kind, b.kind) == ("failed", "done")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png", "out-b.png", "out-b.png.json"]

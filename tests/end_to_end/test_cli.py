@@ -131,7 +131,7 @@ def test_a_mixed_batch_does_what_it_can_and_says_what_it_could_not(shared_data, 
     inputs = [*(photos / name for name in bad), photos / "no-face.jpg", portrait, tmp_path / "missing.jpg"]
     run = cloak("photo", *inputs, "-o", "out", "--device", "cpu", cwd=tmp_path)
     assert run.returncode == 2
-    assert sorted(os.listdir(tmp_path / "out")) == ["astronaut.cloaked.png", "astronaut.cloaked.png.json"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["astronaut.png", "astronaut.png.json"]
     lines = run.stderr.splitlines()
     assert len(lines) == len(bad) + 2, run.stderr
     for name, line in zip([*bad, "no-face.jpg", "missing.jpg"], lines):
