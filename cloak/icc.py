@@ -21,6 +21,8 @@ _CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")
 _PARAMETERS = (1, 3, 4, 5, 7)  # numbers of a parametric curve, by its function type (table 68)
 _MAX_TAGS = 100  # the largest in use have about forty
 
+_DATE = struct.pack(">6H", 1998, 2, 9, 6, 49, 0)  # that of the commonest sRGB profile, for all
+
 _NEEDED = {b"RGB ": (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"), b"GRAY": (b"kTRC",)}
 
 # Spaces that anybody may work in, by the names their profiles give themselves. No display is called so by itself.
@@ -131,10 +133,10 @@ def _assembled(profile: bytes, tags: dict[bytes, bytes]) -> bytes:
             places[value] = at + len(body)
             body += value + b"\0" * (-len(value) % 4)
         table += struct.pack(">4sII", name, places[value], len(value))
-    # Kept: version, class, space, connection space, rendering intent and illuminant. Zero: the colour engine, the
-    # date, platform, flags, maker, model, attributes, creator and identifier (7.2).
+    # Kept: version, class, space, connection space, rendering intent and illuminant. Zero: the colour engine,
+    # platform, flags, maker, model, attributes, creator and identifier (7.2). A date there must be.
     header = bytearray(128)
-    header[0:4] = struct.pack(">I", at + len(body))
+    header[0:4], header[24:36] = struct.pack(">I", at + len(body)), _DATE
     for start, end in ((8, 10), (12, 24), (36, 40), (64, 80)):
         header[start:end] = profile[start:end]
     return bytes(header) + table + body
