@@ -20,6 +20,7 @@ from cloak import colour
 from cloak.errors import CloakError, PhotoTooLarge, PhotoUnreadable, PhotoUnsupported
 from cloak.formats import sniff
 from cloak.io_image import decode_pixels, encode_photo, read_photo
+from cloak.metadata import Blocks, Credit
 from cloak.types import Photo
 
 SRGB = colour.srgb_profile()
@@ -467,3 +468,71 @@ def test_damage_in_any_format_is_either_harmless_or_one_of_our_errors(tmp_path_f
 
 
 WHOLE = {format: packed(Image.fromarray(scene(24, 32)[..., :3]), format) for format in MODES}
+
+
+# --- credit ------------------------------------------------------------------------------------------------------
+
+TIFF_HEAD = b"II*\0\x08\0\0\0"
+# Artist = "Ada L.", as a block of its own
+EXIF = TIFF_HEAD + struct.pack("<HHHIII", 1, 315, 2, 7, 26, 0) + b"Ada L.\0"
+PACKET = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><!-- the packet --></x:xmpmeta>'
+IIM = b"\x1c\x02\x50\x00\x06Ada L."
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What `read_credit` is given; and `blocks` says the three blocks above."""
+    given: dict[str, bytes | None] = {}
+
+    def read_credit(*, exif, iptc, xmp):
+        given.update(exif=exif, iptc=iptc, xmp=xmp)
+        return Credit(creator=("Ada L.",))
+
+    def blocks(credit, source_type):
+        assert credit == Credit(creator=("Ada L.",)) and source_type == "humanEdits"
+        return Blocks(EXIF, PACKET, IIM)
+
+    monkeypatch.setattr("cloak.io_image.read_credit", read_credit)
+    monkeypatch.setattr("cloak.io_image.blocks", blocks)
+    return given
+
+
+@pytest.mark.parametrize("format", MODES)
+def test_a_credit_is_embedded_where_the_format_has_a_place_and_read_from_there(tmp_path, seen, format):
+    photo = read(packed(picture("RGB"), format, icc_profile=SRGB), tmp_path, keep_heic=True)
+    bare = encode_photo(photo, photo.pixels, jpeg_quality=95)
+    assert not any(part in bare for part in (b"Ada L.", b"the packet", b"xmpmeta"))
+    read(bare, tmp_path, keep_heic=True)
+    assert seen == {"exif": None, "iptc": None, "xmp": None}
+    written = encode_photo(photo, photo.pixels, jpeg_quality=95, metadata="credit", source_type="humanEdits")
+    again = read(written, tmp_path, keep_heic=True)
+    assert np.array_equal(again.pixels, decode_pixels(bare)) and again.icc_profile == SRGB
+    assert again.credit == Credit(creator=("Ada L.",))
+    assert seen["xmp"] is not None and seen["xmp"].strip(b"\0") == PACKET
+    assert seen["exif"] is not None and b"Ada L.\0" in seen["exif"]
+    assert seen["exif"].removeprefix(b"Exif\0\0").startswith((b"II*\0", b"MM\0*"))
+    assert (seen["iptc"] is not None and IIM in seen["iptc"]) == (format in ("JPEG", "TIFF"))
+
+
+def test_the_blocks_of_a_jpeg_stand_where_other_programs_look(tmp_path, seen):
+    photo = read(packed(picture("RGB"), "JPEG", icc_profile=SRGB), tmp_path)
+    written = encode_photo(photo, photo.pixels, jpeg_quality=95, metadata="credit", source_type="humanEdits")
+    with Image.open(io.BytesIO(written)) as image:  # Pillow's parsers, not ours
+        assert image.getexif()[315] == "Ada L." and image.info["xmp"] == PACKET
+        assert image.info["photoshop"] == {0x0404: IIM} and image.info["icc_profile"] == SRGB
+        assert "jfif" in image.info
+
+
+def test_the_tags_of_a_tiff_stand_where_other_programs_look(tmp_path, seen):
+    photo = read(packed(picture("RGB"), "TIFF"), tmp_path)
+    written = encode_photo(photo, photo.pixels, jpeg_quality=95, metadata="credit", source_type="humanEdits")
+    with Image.open(io.BytesIO(written)) as image:
+        assert image.tag_v2[315] == "Ada L." and image.tag_v2[700] == PACKET and image.tag_v2[33723] == IIM
+        layout = {254, 256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 317, 339}
+        assert set(image.tag_v2) <= layout | {315, 700, 33723}
+
+
+def test_photoshop_blocks_of_a_tiff_count_where_it_has_no_iptc_of_its_own(tmp_path, seen):
+    resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(IIM)) + IIM + bytes(len(IIM) % 2)
+    read(tiff_with({34377: (1, resource), 315: (2, "Ada L.")}), tmp_path)
+    assert seen["iptc"] == resource and seen["exif"] is not None and b"Ada L.\0" in seen["exif"]
