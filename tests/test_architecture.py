@@ -17,7 +17,7 @@ NETWORK = {"requests", "urllib", "urllib3", "http", "httpx", "socket", "ssl", "f
 LAYERS: list[set[str]] = [
     {"types", "errors"},
     {"settings", "weights", "io_image", "io_video", "geometry", "masks", "tracking", "eot"},
-    {"report", "grids", "calibration", "detectors", "surrogates", "attacks", "obfuscators"},
+    {"report", "grids", "contact", "calibration", "detectors", "surrogates", "attacks", "obfuscators"},
     {"objectives", "networks"},
     {"protect", "verify"},
     {"__init__"},

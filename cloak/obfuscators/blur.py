@@ -16,7 +16,7 @@ _SIGMA_CELLS = 0.55
 
 def obfuscate(pixels: Pixels, mask: NDArray[np.bool_], *, seed: int) -> Pixels:
     """See `Obfuscate`. A function of the cells of `mosaic` and nothing else, so it tells no more than they do."""
-    covered = pixels.copy()
+    covered: Pixels = pixels.copy()
     if not mask.any():
         return covered
     cells = mosaic.reduce(pixels, mask, seed=seed)

@@ -28,7 +28,8 @@ def obfuscate(pixels: Pixels, mask: NDArray[np.bool_], *, seed: int = 0) -> Pixe
     reach = CONTEXT * max(bottom - top, right - left) + 1
     margin = int(np.ceil(reach))
     window = np.s_[max(top - margin, 0) : bottom + margin, max(left - margin, 0) : right + margin]
-    covered, inside = pixels.copy(), mask[window]
+    covered: Pixels = pixels.copy()
+    inside = mask[window]
     distance = cv2.distanceTransform(inside.astype(np.uint8) ^ 1, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     ring = ~inside & (distance <= reach)
     height, width = inside.shape

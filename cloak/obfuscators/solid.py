@@ -12,6 +12,6 @@ def obfuscate(
     pixels: Pixels, mask: NDArray[np.bool_], *, seed: int = 0, colour: tuple[int, int, int] = (0, 0, 0)
 ) -> Pixels:
     """See `Obfuscate`. `colour`: RGB, 0 to 255. Depends on no pixel under the mask, and not on the seed."""
-    covered = pixels.copy()
+    covered: Pixels = pixels.copy()
     covered[mask] = colour
     return covered
