@@ -74,7 +74,8 @@ def place(boxes: NDArray[np.float64], plates: NDArray[np.float64], size: tuple[i
         plates: (N, 2) width and height of each.
     Returns:
         N labels inside the picture, as far as they fit in. The closest place that is free wins; where none is, the
-        one that hides least, other plates counting most and the face's own box more than another's.
+        one that hides least, other plates counting most and the face's own box less than another's: whose number it
+        is must be seen.
     """
     labels: list[Label | None] = [None] * len(boxes)
     taken = np.zeros((0, 4))
@@ -87,7 +88,7 @@ def place(boxes: NDArray[np.float64], plates: NDArray[np.float64], size: tuple[i
             plate = np.concatenate([corner, corner + plates[i]])
             area = plates[i].prod()
             cost = place_cost + 20 * _shared(taken, plate).sum() / area + 4 * _shared(boxes, plate).sum() / area
-            cost += 4 * float(_shared(boxes[i : i + 1], plate)[0]) / area
+            cost -= 2 * float(_shared(boxes[i : i + 1], plate)[0]) / area
             if cost < least:
                 best, least = plate, cost
         assert best is not None  # there always are candidates
@@ -98,7 +99,7 @@ def place(boxes: NDArray[np.float64], plates: NDArray[np.float64], size: tuple[i
 
 
 def _candidates(box: NDArray[np.float64], plate: NDArray[np.float64]) -> list[tuple[float, NDArray[np.float64]]]:
-    """(cost, top left corner) of the places around a box, the best first: above, below, beside, then further out."""
+    """(cost, top left corner) of the places around a box, the best first: above, below, beside, inside, further out."""
     (x1, y1, x2, y2), (w, h) = box, plate
     found = []
     for ring in _RINGS:
@@ -106,9 +107,11 @@ def _candidates(box: NDArray[np.float64], plate: NDArray[np.float64]) -> list[tu
         left, right = x1 - w - gap, x2 + gap
         above, below = y1 - h - gap, y2 + gap
         middle_x, middle_y = (x1 + x2 - w) / 2, (y1 + y2 - h) / 2
-        spots = ((x1, above), (middle_x, above), (x2 - w, above), (x1, below), (middle_x, below), (x2 - w, below),
+        spots = [(x1, above), (middle_x, above), (x2 - w, above), (x1, below), (middle_x, below), (x2 - w, below),
                  (left, y1), (right, y1), (left, middle_y), (right, middle_y), (left, y2 - h), (right, y2 - h),
-                 (left, above), (right, above), (left, below), (right, below))
+                 (left, above), (right, above), (left, below), (right, below)]
+        if ring == 0:
+            spots += [(x1, y2 - h), (x2 - w, y2 - h), (x1, y1), (x2 - w, y1)]
         found += [(ring / 2 + order / 100, np.array(spot)) for order, spot in enumerate(spots)]
     return found
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from cloak.types import Pixels
 
-# Across the longer side of the head, hair and ears included. With 6, whoever smoothed the mosaics of 120 people had the
-# right one among the first ten in a third of the searches, with 4 in a sixth, as if nothing but the surroundings showed.
+# Across the longer side of the head, hair and ears included. With 6, whoever smoothed the mosaics of 120 people and
+# searched among them had the right one in the first ten in 33 % of the searches; with 4 in 18 %, as with `solid`, where
+# only the surroundings tell.
 CELLS = 4
 # Smaller heads get fewer cells: an average of a few pixels is those pixels
 MIN_CELL_PX = 4
