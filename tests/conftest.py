@@ -51,6 +51,27 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_models_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Generator[None, None, None]:
+    """Recognisers that somebody installed on this machine would change what is made and judged, in subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACECLOAK_MODELS", str(tmp_path_factory.mktemp("models") / "none"))
+        patch.delenv("FACECLOAK_MIRROR", raising=False)
+        yield
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path, None, None]:
+    """A store of its own, which does not exist yet."""
+    from cloak import weights
+
+    folder = tmp_path / "models"
+    monkeypatch.setenv("FACECLOAK_MODELS", str(folder))
+    weights.locate.cache_clear()
+    yield folder
+    weights.locate.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The test data pack; see its README. Not part of the repository: its photos are not ours to pass on."""
