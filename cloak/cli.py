@@ -6,7 +6,6 @@ stdout carries results, stderr carries messages and progress; both are plain whe
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -22,13 +21,16 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 import cloak
-from cloak.errors import CloakError, NoFaceFound, OutputRefused
+from cloak import cli_models
+from cloak.errors import CloakError, OutputRefused
 from cloak.io_image import output_path_for, shown
 from cloak.report import to_dict
 from cloak.settings import PRESETS, Progress, Settings
+from cloak.terminal import DONE, FAILED, MATCHED, NO_FACE, AsJson
+from cloak.terminal import complain as _complain
+from cloak.terminal import edge as _edge
+from cloak.terminal import print_json as _print_json
 from cloak.types import Faces, Outcome, Report
-
-DONE, FAILED, MATCHED, NO_FACE = 0, 2, 3, 4
 
 # Several inputs can end in several ways; the shell gets the one that most needs a person to look.
 _MOST_SERIOUS_FIRST = (FAILED, MATCHED, NO_FACE, DONE)
@@ -65,12 +67,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cli_models.app, name="models")
 
 Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Photos, JPEG or PNG.", show_default=False)]
 Strength = Annotated[str, typer.Option(metavar="|".join(PRESETS), help="How visible the change may become.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where the networks run.")]
 Detector = Annotated[str, typer.Option(metavar="NAME", help="What finds the faces.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -267,34 +269,10 @@ def _code_of_report(report: Report) -> int:
 # --- words -------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _edge(as_json: bool) -> Iterator[None]:
-    """Where errors end: one line on stderr, an exit code, and with --json still one document on stdout."""
-    try:
-        yield
-    except CloakError as error:
-        code = NO_FACE if isinstance(error, NoFaceFound) else FAILED
-        if as_json:
-            _print_json({"schema": "facecloak-error/1", "exit_code": code, "error": shown(error)})
-        _complain(str(error))
-        raise typer.Exit(code) from error
-    except KeyboardInterrupt:
-        _complain("stopped. Photos that were not finished were not written.")
-        raise typer.Exit(130) from None  # 128 + SIGINT, as shells expect
-
-
 def _console() -> Console:
     # Made for each use: a test, or whoever calls `app`, may have put another stream there.
     return Console(file=sys.stdout, highlight=False, markup=False, emoji=False,
                    width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL)
-
-
-def _complain(message: str) -> None:
-    print(f"cloak: {shown(message)}", file=sys.stderr)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document, indent=2, allow_nan=False))
 
 
 def _print_report(report: Report, title: str) -> None:

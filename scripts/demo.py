@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cloak import Photo, Settings, cli
+from cloak import Photo, Settings, terminal
 from cloak.io_image import encode_photo, output_path_for, read_photo, shown, write_new
 from cloak.report import report_path_for
 
@@ -41,7 +41,7 @@ def main() -> int:
     out: Path = arguments.out
     if refusal := make_ready(out, photo):
         print(f"cloak: {shown(refusal)} Nothing was written.", file=sys.stderr)
-        return cli.FAILED
+        return terminal.FAILED
     suffix = ".jpg" if is_jpeg(photo) else ".png"
     after = out / f"after{suffix}"
     # The command itself, so that the demo shows what people will see.
