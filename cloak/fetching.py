@@ -202,7 +202,10 @@ def _host(address: str) -> str:
 
 def _public(address: str) -> str:
     """The address without what may be secret in it: signed addresses carry keys, and others a password."""
-    parts = urllib.parse.urlsplit(address)
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError:
+        return "what is no address"
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -372,7 +375,7 @@ def _request(entry: Weights, address: str, part: _Part, *, say: Say, progress: R
             return False
         raise FetchFailed(f"{_public(address)}: the server answered {error.code} {str(error.reason)[:80]}. Nothing was "
                           "installed.") from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: redirected to what is no address
         raise FetchFailed(f"{_public(address)}: no connection ({getattr(error, 'reason', error)}). Nothing was "
                           "installed; what arrived before is kept.") from error
     with answer:
@@ -403,7 +406,7 @@ def _receive(
     with part.file.open("ab") as file:
         while not cut:
             try:
-                block = answer.read(_BLOCK)
+                block = answer.read1(_BLOCK)  # what is there, so that none of it is lost when the next never comes
             except (OSError, http.client.HTTPException) as error:
                 cut = str(error)
                 break
