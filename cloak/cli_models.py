@@ -141,7 +141,10 @@ def add(
         words: list[str] = []
 
         def check(copy: Path) -> Mapping[str, object] | None:
-            checked = _adding().check(copy, recipe, strangers=strangers)
+            try:
+                checked = _adding().check(copy, recipe, strangers=strangers)
+            except CloakError as error:  # names the copy, which nobody has heard of
+                raise type(error)(str(error).replace(str(copy), str(file))) from error
             words.extend(checked.words)
             calibration: Mapping[str, object] | None = checked.calibration
             return calibration

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -159,3 +160,15 @@ def test_no_verb_touches_a_network(portrait, tmp_path, words):
     run = subprocess.run([sys.executable, "-c", NO_NETWORK, *words, "--device", "cpu", str(portrait)], cwd=tmp_path,
                          capture_output=True, text=True)
     assert run.returncode in (0, 3), run.stderr  # 99: the watch
+
+
+@pytest.mark.parametrize("words, code", [
+    (["list"], 0), (["verify"], 0), (["remove", "mine"], 2), (["add", "mine", "mine.onnx"], 2),
+    (["fetch", "nobody"], 2), (["fetch", "edgeface_xxs"], 2), (["fetch", "inception_resnet_v1"], 2),
+    (["fetch", "mobilefacenet", "--from", "mine.onnx"], 2), (["fetch", "mobilefacenet"], 99)])
+def test_only_a_fetch_that_was_agreed_to_touches_a_network(tmp_path, words, code):
+    (tmp_path / "mine.onnx").write_bytes(b"not a network")
+    run = subprocess.run([sys.executable, "-c", NO_NETWORK, "models", *words], cwd=tmp_path, capture_output=True,
+                         text=True, env={k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")})
+    assert run.returncode == code, run.stderr
+    assert (code == 99) == ("connecting to github.com" in run.stderr)
