@@ -21,6 +21,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -42,6 +43,7 @@ CROPS = ("arcface112", "dlib150", "facenet160")
 # The largest recognisers in use (ResNet-200, ViT-L) are below; more is a mistake or an attack on the disk.
 LARGEST_FILE = 2 * 1024**3  # bytes
 _LARGEST_DESCRIPTION = 64 * 1024  # bytes
+_ABANDONED_S = 24 * 3600  # no check of a recogniser takes a day
 
 # Lower case only: on macOS and Windows `A` and `a` would be one folder.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,62}[a-z0-9])?")
@@ -190,11 +192,6 @@ def describe(name: str) -> Model:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
 
 
-def locate(name: str) -> Path:
-    """Path of the installed model's weight file, verified now. The engine asks `weights.locate`."""
-    return describe(name).verify()
-
-
 def add(
     model: Model, *, check: Callable[[Path], Mapping[str, object] | None] | None = None, move: bool = False,
     replace: bool = False, suffix: str | None = None,
@@ -292,6 +289,7 @@ def work_folder() -> Iterator[Path]:
     """A new folder inside the store, on the same disk as what will lie there; removed on the way out."""
     try:
         make_store()
+        _sweep()
         work = Path(tempfile.mkdtemp(prefix=".work-", dir=folder()))  # mode 0700
     except OSError as error:
         raise _cannot(folder(), error) from error
@@ -299,6 +297,14 @@ def work_folder() -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Removes work folders that a killed process left behind a day ago."""
+    for left in folder().glob(".work-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def make_store() -> Path:

@@ -170,7 +170,7 @@ def test_a_model_that_a_user_added_is_not_replaced(get, server, registry, tmp_pa
     store.add(store.Model("plain", "surrogate", "onnx", mine, size, sha256, "MIT", "me", "added"))
     with pytest.raises(ModelRefused, match="that you added"):
         get()
-    assert server.seen == [] and store.locate("plain").read_bytes() == b"mine"
+    assert server.seen == [] and store.describe("plain").verify().read_bytes() == b"mine"
 
 
 # --- consent -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_what_was_added_is_described_as_it_was_given(models, file):
     assert dataclasses.replace(found, path=file, installed_at="") == about(
         file, cautions=("one", "two"), non_commercial=True, training_data="faces")
     assert found.path == models / "mine" / "mine.onnx" and found.path.read_bytes() == file.read_bytes()
-    assert found.verify() == store.locate("mine") == found.path
+    assert found.verify() == found.path
     assert file.exists() and held(models) == ["mine", "mine/mine.onnx", "mine/model.toml"]
 
 
@@ -88,8 +89,8 @@ def test_a_name_is_given_once(models, file):
         store.add(about(other))
     assert store.installed() == (first,) and first.verify()
     store.add(about(other), replace=True)
-    assert store.locate("mine").read_bytes() == b"other" and held(models) == ["mine", "mine/mine.onnx",
-                                                                              "mine/model.toml"]
+    assert store.describe("mine").verify().read_bytes() == b"other"
+    assert held(models) == ["mine", "mine/mine.onnx", "mine/model.toml"]
 
 
 def test_a_removed_model_is_gone_and_the_others_stay(models, file):
@@ -101,7 +102,7 @@ def test_a_removed_model_is_gone_and_the_others_stay(models, file):
     with pytest.raises(ModelRefused, match="no such model"):
         store.remove("mine")
     with pytest.raises(WeightsMissing):
-        store.locate("mine")
+        store.describe("mine")
 
 
 # --- names -------------------------------------------------------------------------------------------------------
@@ -113,8 +114,7 @@ def test_a_removed_model_is_gone_and_the_others_stay(models, file):
 def test_a_name_that_is_no_folders_name_everywhere_is_refused(models, file, name):
     outside = held(file.parent)
     model = dataclasses.replace(about(file), name=name)
-    for use in (lambda: store.add(model), lambda: store.remove(name), lambda: store.describe(name),
-                lambda: store.locate(name)):
+    for use in (lambda: store.add(model), lambda: store.remove(name), lambda: store.describe(name)):
         with pytest.raises(ModelRefused, match="not a name for a model"):
             use()
     assert held(file.parent) == outside and not models.exists()
@@ -257,7 +257,7 @@ def test_a_damaged_description_is_named_and_hides_no_other_model(models, file, d
     changed = DAMAGES[damage](path.read_text())
     assert changed != path.read_text()
     path.unlink() if changed is None else path.write_text(changed, encoding="latin-1")
-    for use in (lambda: store.describe("mine"), lambda: store.locate("mine"), store.installed):
+    for use in (lambda: store.describe("mine"), store.installed):
         with pytest.raises(WeightsCorrupt, match="cloak models remove mine") as error:
             use()
         assert str(path) in str(error.value)
@@ -265,6 +265,16 @@ def test_a_damaged_description_is_named_and_hides_no_other_model(models, file, d
     assert [model.name for model in sound] == ["other"] and list(damaged) == ["mine"]
     store.remove("mine")
     assert [model.name for model in store.installed()] == ["other"]
+
+
+def test_what_a_killed_process_left_is_swept_away_later(models, file):
+    store.add(about(file))
+    for name, age_s in ((".work-old", 2 * 24 * 3600), (".work-new", 60)):
+        (models / name / "half").mkdir(parents=True)
+        os.utime(models / name, (time.time() - age_s,) * 2)
+    store.add(about(file, "other"))
+    assert not (models / ".work-old").exists() and (models / ".work-new").exists()
+    assert [model.name for model in store.installed()] == ["mine", "other"]
 
 
 def test_what_is_no_model_in_the_folder_is_left_alone(models, file):
