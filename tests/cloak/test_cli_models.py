@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -146,7 +147,7 @@ def test_what_is_missing_or_cannot_be_meant_is_code_2_and_keeps_nothing(net, tri
 
 @pytest.mark.parametrize("name", ["../x", "", "X" * 300, "Mine", "dlib_resnet29", "recommended"])
 def test_a_name_that_is_hostile_or_ours_is_refused(net, tried, models, name):
-    result = run("add", "--", name, net, *[])
+    result = run("add", *FED, "--", name, net)
     assert result.exit_code == 2 and "Nothing was" in result.stderr and not models.exists()
     assert run("remove", "--", name).exit_code == 2
     if name != "recommended":
@@ -162,13 +163,16 @@ def test_a_known_file_brings_its_own_recipe_licence_and_cautions(shared_data, mo
     assert model.non_commercial and "CC-BY-NC-SA-4.0" in model.licence and "dequantised" in model.source
 
 
-def test_a_known_file_cannot_be_fed_otherwise(shared_data, models, tried):
-    file = shared_data / "weights" / "mobilefacenet.onnx"
-    result = run("add", "mobile", file, *FED)
-    assert result.exit_code == 2 and "is known as mobilefacenet_onnx" in result.stderr and not models.exists()
+def test_a_known_file_cannot_be_fed_otherwise(net, models, tried, monkeypatch):
+    """It would see strangers everywhere, and call every cloak good."""
+    known = dataclasses.replace(weights.registry()["mobilefacenet_onnx"], sha256=store.measure(net)[1])
+    monkeypatch.setattr(weights, "registry", lambda: {known.name: known})
     right = ["--crop", "arcface112", "--mean", "123.675,116.28,103.53", "--scale", "58.395,57.12,57.375",
              "--channels", "rgb"]
-    assert run("add", "mobile", file, *right).exit_code == 0
+    for wrong in (FED, [*right[:-1], "bgr"], [*right, "--size", "128"]):
+        result = run("add", "mobile", net, *wrong)
+        assert result.exit_code == 2 and "is known as mobilefacenet_onnx" in result.stderr and not models.exists()
+    assert run("add", "mobile", net, *right).exit_code == 0
 
 
 def test_a_known_detector_is_no_recogniser(shared_data, models, tried):
@@ -240,7 +244,6 @@ def test_verify_reads_every_file_again(net, tried, models):
 
 
 def test_verify_looks_into_the_packages_too(models, tmp_path, monkeypatch):
-    import dataclasses
     damaged = tmp_path / "centerface.onnx"
     damaged.write_bytes(b"damaged")
     table = {**weights.registry()}

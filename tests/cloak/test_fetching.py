@@ -329,6 +329,17 @@ def test_a_cut_download_is_continued_where_it_ended(get, server, models):
     assert min(steps)[0] > 100_000 and held(models) == INSTALLED
 
 
+def test_a_cut_in_the_middle_of_a_chunk_is_a_cut(get, server, models):
+    def chunked(handler: Handler, data: bytes) -> None:
+        handler.begin(200, {"Transfer-Encoding": "chunked", "ETag": '"v1"'})
+        handler.wfile.write(b"%x\r\n%b\r\n" % (1000, data[:1000]) + b"%x\r\n%b" % (1000, data[1000:1500]))
+
+    server.answers = [chunked, whole]
+    with pytest.raises(FetchFailed, match="cut after 1[0-9]{3} of unknown bytes"):
+        get()
+    assert get().path.read_bytes() == DATA and server.seen[1][1]["Range"].startswith("bytes=1")
+
+
 def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(get, server, models):
     server.answers = [lambda handler, data: cut(handler, OTHER, tag='"v0"'), whole]  # answers 200, not 206
     with pytest.raises(FetchFailed):
@@ -447,7 +458,7 @@ def test_two_fetches_of_one_file_do_not_write_into_each_other(get, server, model
 
 
 @pytest.mark.parametrize("mirror", ["http://mirror.example.org", "ftp://mirror.example.org", "file:///srv", "mirror",
-                                    "//x", "https://me:secret@mirror.example.org", "https://",
+                                    "//x", "https://me:secret@mirror.example.org", "https://me@example.org", "https://",
                                     "http://127.0.0.1.example.org", "http://[::1", "https://a b", "http://127.0.0.1:99999"])
 def test_a_mirror_that_is_no_safe_address_is_refused(get, monkeypatch, models, mirror):
     monkeypatch.setenv("FACECLOAK_MIRROR", mirror)
@@ -526,5 +537,9 @@ def test_an_unpinned_file_from_a_stick_needs_to_be_accepted_too(get, no_connecti
     path.write_bytes(DATA)
     with pytest.raises(ModelRefused, match="--accept-hash"):
         get("unpinned", source=path)
+    path.write_bytes(DATA * 2)
+    with pytest.raises(WeightsCorrupt, match="at most 400000"):
+        get("unpinned", source=path, accept_hash=True)
+    path.write_bytes(DATA)
     assert get("unpinned", source=path, accept_hash=True).sha256 == SHA256
     assert dataclasses.asdict(store.describe("unpinned"))["hash_accepted"]
