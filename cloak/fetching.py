@@ -97,7 +97,8 @@ def _fetchable(name: str) -> Weights:
 
 
 def _installed(entry: Weights) -> Model | None:
-    """The model under this name, if it is there and whole. What was fetched and is damaged is fetched anew."""
+    """The model under this name, if it is there and whole. What was fetched and is damaged is fetched anew, if the
+    registry says what it has to be."""
     try:
         model = store.describe(entry.name)
     except WeightsMissing:
@@ -108,7 +109,10 @@ def _installed(entry: Weights) -> Model | None:
     weights.locate.cache_clear()
     try:
         weights.locate(entry.name)
-    except (WeightsMissing, WeightsCorrupt):
+    except (WeightsMissing, WeightsCorrupt) as error:
+        if model.hash_accepted:  # what was recorded is not replaced by whatever arrives next
+            raise ModelRefused(f"{error} To trust what arrives once more, remove it first (cloak models remove "
+                               f"{entry.name}). Nothing was connected to.") from error
         return None
     return model
 
@@ -402,13 +406,13 @@ def _receive(
     progress: Report | None,
 ) -> None:
     """Appends the answer's body to the part. `whole`: how long the file then is, if the server says so."""
-    cut = ""
+    cut = False
     with part.file.open("ab") as file:
-        while not cut:
+        while True:
             try:
                 block = answer.read1(_BLOCK)  # what is there, so that none of it is lost when the next never comes
-            except (OSError, http.client.HTTPException) as error:
-                cut = str(error)
+            except (OSError, http.client.HTTPException):
+                cut = True
                 break
             if not block:
                 break
@@ -423,7 +427,7 @@ def _receive(
                 progress(have, whole)
     if cut or (whole is not None and have < whole):
         raise FetchFailed(f"{_public(address)}: the connection was cut after {have} of {whole or 'unknown'} bytes. "
-                          "What arrived is kept: fetch again to continue. Nothing was installed.")
+                          "Fetch again: what arrived is continued if the server can. Nothing was installed.")
 
 
 def _validator(headers: Message, *, pinned: bool) -> str:

@@ -192,6 +192,10 @@ def test_a_file_without_a_published_hash_is_accepted_before_any_connection(get, 
     model.path.write_bytes(OTHER)  # from then on nothing else is accepted
     with pytest.raises(WeightsCorrupt):
         weights.locate("unpinned")
+    server.data = OTHER
+    with pytest.raises(ModelRefused, match="cloak models remove unpinned"):
+        get("unpinned", accept_hash=True)
+    assert len(server.seen) == 1
 
 
 def test_accepting_a_hash_does_not_loosen_one_that_is_known(get, server, models):
@@ -319,7 +323,7 @@ def test_a_host_that_falls_silent_is_given_up(get, server, monkeypatch, models):
 
 def test_a_cut_download_is_continued_where_it_ended(get, server, models):
     server.answers = [cut, whole]
-    with pytest.raises(FetchFailed, match="cut after 100000 of 300000 bytes.*fetch again to continue"):
+    with pytest.raises(FetchFailed, match="cut after 100000 of 300000 bytes.*Fetch again"):
         get()
     assert held(models) == KEPT
     steps = []
