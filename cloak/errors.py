@@ -41,5 +41,13 @@ class WeightsCorrupt(CloakError):
     """A weight file is not the file that was vouched for. It was not loaded."""
 
 
+class ModelRefused(CloakError):
+    """A model cannot be installed or removed as asked. The installed models are as they were."""
+
+
+class FetchFailed(CloakError):
+    """A weight file did not arrive, or more or less than it did. Nothing was installed."""
+
+
 class ReportUnreadable(CloakError):
     """A report is missing, is not JSON, or does not follow the schema it names."""

@@ -36,19 +36,22 @@ def similarity(surrogate: Surrogate, pixels: Tensor, matrices: Tensor, anchors: 
 
 
 def away_from(
-    anchors: Sequence[Tensor], surrogates: Sequence[Surrogate], matrices: Sequence[Tensor], generator: torch.Generator
+    anchors: Sequence[Tensor], surrogates: Sequence[Surrogate], matrices: Sequence[Tensor], generator: torch.Generator,
+    *, shares: Sequence[float] | None = None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss: mean over surrogates of the cosine to the anchor, through a jittered alignment and one random view.
+    """The loss: weighted mean over surrogates of the cosine to the anchor, through a jittered alignment and one random view.
 
     Args:
         anchors: per surrogate (N, D).
         matrices: per surrogate (N, 2, 3), float64, from chip points to grid points.
         generator: on the CPU, so that a seed draws the same views on every device.
+        shares: per surrogate how much it counts, adding up to 1; equal ones by default.
     """
+    shares = [1 / len(surrogates)] * len(surrogates) if shares is None else shares
 
     def loss(pixels: Tensor, rows: Tensor) -> Tensor:
         total = pixels.new_zeros(len(pixels))
-        for surrogate, anchor_, matrix in zip(surrogates, anchors, matrices, strict=True):
+        for surrogate, anchor_, matrix, share in zip(surrogates, anchors, matrices, shares, strict=True):
             size = surrogate.size_px
             shake = geometry.jitter(
                 len(pixels), size, shift_px=JITTER_SHIFT * size, degrees=JITTER_DEGREES, scale=JITTER_SCALE,
@@ -56,7 +59,7 @@ def away_from(
             ).to(matrix)
             chips = geometry.warp(pixels, geometry.chain(shake, matrix[rows]), size)
             views = eot.draw(len(pixels), size, generator=generator, device=pixels.device)
-            total = total + (surrogate.embed(eot.apply(chips, views)) * anchor_[rows]).sum(1)
-        return total / len(surrogates)
+            total = total + share * (surrogate.embed(eot.apply(chips, views)) * anchor_[rows]).sum(1)
+        return total
 
     return loss

@@ -185,7 +185,8 @@ class _Batch:
         preset = PRESETS[self._settings.strength]
         generator = torch.Generator().manual_seed(self._settings.seed)
         delta = l2_momentum.perturb(
-            objectives.away_from(self._anchors, self._nets.surrogates, self._matrices, generator),
+            objectives.away_from(self._anchors, self._nets.surrogates, self._matrices, generator,
+                                 shares=networks.shares(self._nets.surrogates)),
             self._pixels,
             self._amplitude,
             radius=preset.radius / 255,
@@ -198,13 +199,18 @@ class _Batch:
         return _levels(delta)
 
     def _judge(self, changed: Tensor, rows: Tensor) -> Tensor:
-        """The highest similarity to the anchor over the surrogates, on the bytes that would be written."""
+        """The highest similarity to the anchor over the surrogates, on the bytes that would be written.
+
+        Each is brought to the scale of the first one; one that nobody calibrated has no say where another was.
+        """
         levels = _levels(changed - self._pixels[rows])
         seen = [self._encoded(int(row), one) for row, one in zip(rows, levels, strict=True)]
         pixels = networks.stack(seen, self._nets.device)
         similarities = [
-            objectives.similarity(surrogate, pixels, matrices[rows], anchors[rows])
-            for surrogate, matrices, anchors in zip(self._nets.surrogates, self._matrices, self._anchors, strict=True)
+            1 - (1 - objectives.similarity(surrogate, pixels, matrices[rows], anchors[rows])) * factor
+            for surrogate, matrices, anchors, factor in zip(
+                self._nets.surrogates, self._matrices, self._anchors, networks.scales(self._nets.surrogates), strict=True)
+            if factor
         ]
         return torch.stack(similarities).amax(0)
 

@@ -41,6 +41,8 @@ class Settings:
     jpeg_quality: int = 95
     max_pixels: int = 120_000_000
     overwrite: bool = False
+    recognisers: tuple[str, ...] | None = None  # None: all that are installed; their order means nothing
+    judge: str | None = None  # the one of them that is kept out of the making; None: see `networks.load`
 
     def __post_init__(self) -> None:
         if self.strength not in PRESETS:
@@ -52,6 +54,8 @@ class Settings:
                                   "(below 85 the encoder wears the cloak away)")
         if not math.isfinite(self.seed) or not 0 <= self.seed < 2**63:
             raise SettingsInvalid(f"seed is {self.seed!r}; choose a whole number from 0 to 2**63 - 1")
+        if self.recognisers is not None and not self.recognisers:
+            raise SettingsInvalid("recognisers names none; name at least one, or leave it out for all that are installed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Verdict:
     """
 
     recogniser: str
-    is_surrogate: bool  # the cloak was optimised against this very network
+    is_surrogate: bool  # the cloak was, or may have been, optimised against this very network
     similarity_before: float  # original face against the unprotected photo, written the same way
     similarity_after: float  # original face against the written file
     fmr_before: float

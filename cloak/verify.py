@@ -40,7 +40,8 @@ def verify_photo(path: Path, *, original: Path | None, settings: Settings) -> Re
     Raises:
         CloakError: a file cannot be read. An original without a face gives a report without faces.
     """
-    nets = networks.load(settings)
+    # Whoever made the file may have made it against any of them: none is called independent here
+    nets = networks.load(settings).with_no_judge()
     photo = io_image.read_photo(path, max_pixels=settings.max_pixels)
     if original is None:
         (faces,) = nets.find([photo.pixels])
@@ -69,8 +70,12 @@ def judge(written: Photo, original: Photo, faces: Faces, nets: Networks, setting
     (found,) = nets.find([written.pixels])
     partner, in_place = _partners(faces, found, original, written)
     plain = _reencoded(original, settings)
+    made_against = {s.name for s in nets.surrogates}
     verdicts: list[list[Verdict]] = [[] for _ in range(len(faces))]
-    for surrogate in nets.surrogates:
+    for surrogate in nets.recognisers:
+        curve = calibration.find(surrogate.name)
+        if curve is None:  # `summary` says so
+            continue
         reference = nets.embed(surrogate, original.pixels, faces)
         before = (nets.embed(surrogate, plain, faces) * reference).sum(1).clamp(-1, 1).tolist()
         after = np.full(len(faces), -1.0)
@@ -84,12 +89,12 @@ def judge(written: Photo, original: Photo, faces: Faces, nets: Networks, setting
                 # A face in no one's place may be anyone's, and one without a face in its place may be anywhere: a
                 # crop of the same shape or a mirrored copy looks like the original to `_partners`. A face in another
                 # one's place counts where strangers hardly ever come: two may have changed places.
-                counts = every[:, i] >= calibration.curve(surrogate.name).similarity[-1]
+                counts = every[:, i] >= curve.similarity[-1]
                 counts[range(len(found)) if j is None else [j, *strangers]] = True
                 after[i] = max(after[i], every[counts, i].max())
         after = after.clip(-1, 1)  # rounding: 1.0000001 is no cosine
         for i in range(len(faces)):
-            verdicts[i].append(_verdict(surrogate, before[i], float(after[i])))
+            verdicts[i].append(_verdict(surrogate, before[i], float(after[i]), is_surrogate=surrogate.name in made_against))
     return tuple(
         _face_report(i, faces, tuple(verdicts[i]), is_lost=partner[i] is None) for i in range(len(faces))
     )
@@ -101,9 +106,14 @@ def summary(reports: Sequence[FaceReport], nets: Networks) -> str:
         return f"{nets.detector.name} finds no face in the original, so nothing was judged."
     counts = {status: sum(face.status == status for face in reports) for status in
               ("protected", "matched", "lost", "too_small")}
-    count = len(nets.surrogates)
-    recognisers = "the one recogniser here, which is the one it was made against" if count == 1 else \
-        f"any of the {count} recognisers here"
+    silent = [s.name for s in nets.recognisers if calibration.find(s.name) is None]
+    count = len(nets.recognisers) - len(silent)
+    if count > 1:
+        recognisers = f"any of the {count} recognisers here"
+    elif nets.judges or len(nets.surrogates) > 1:
+        recognisers = "the one recogniser here that can judge"
+    else:
+        recognisers = "the one recogniser here, which is the one it was made against"
     parts = []
     if counts["protected"]:
         parts.append(f"{counts['protected']} of {len(reports)} faces no longer matched by {recognisers}")
@@ -113,7 +123,13 @@ def summary(reports: Sequence[FaceReport], nets: Networks) -> str:
         parts.append(f"{counts['lost']} not found in their place any more, which is not protection")
     if counts["too_small"]:
         parts.append(f"{counts['too_small']} too small to judge")
-    return "; ".join(parts) + "."
+    words = "; ".join(parts) + "."
+    if nets.judges:
+        words += (f" Made against {len(nets.surrogates)}, judged by {count}: "
+                  f"{', '.join(s.name for s in nets.judges)} was kept out of the making.")
+    if silent:
+        words += f" {', '.join(silent)} did not judge: nobody measured which similarity means what to it."
+    return words
 
 
 def report(
@@ -127,7 +143,7 @@ def report(
 def _report(
     photo: Photo, original: Photo | None, faces: tuple[FaceReport, ...], words: str, nets: Networks, settings: Settings
 ) -> Report:
-    names = [s.name for s in nets.surrogates]
+    names = [s.name for s in nets.recognisers]
     return Report(
         input=photo.path.name if original is None else original.path.name,
         output=None if original is None else photo.path.name,
@@ -142,18 +158,20 @@ def _report(
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in ("torch", "facenet-pytorch", "opencv-python", "pillow")},
         },
-        weights={name: entry.sha256 for name, entry in weights.registry().items()
-                 if name in names or name.startswith(settings.detector)},
+        weights={
+            **{name: entry.sha256 for name, entry in weights.registry().items() if name.startswith(settings.detector)},
+            **{name: weights.sha256_of(name) for name in names},
+        },
         notes=(LIMITS,),
     )
 
 
-def _verdict(surrogate: Surrogate, before: float, after: float) -> Verdict:
+def _verdict(surrogate: Surrogate, before: float, after: float, *, is_surrogate: bool = True) -> Verdict:
     curve = calibration.curve(surrogate.name)
     threshold = curve.threshold(calibration.VERDICT_FMR)
     return Verdict(
         recogniser=surrogate.name,
-        is_surrogate=True,
+        is_surrogate=is_surrogate,
         similarity_before=before,
         similarity_after=after,
         fmr_before=curve.fmr_at(before),
