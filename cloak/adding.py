@@ -67,8 +67,8 @@ def check(file: Path, recipe: Recipe, *, strangers: Path | None) -> Checked:
     if shipped is not None:
         words.append(_separates(nets, file, shipped))
         return Checked((*words, f"{_of(shipped)} It came along with facecloak."), None)
-    words.append("Nobody measured how alike strangers are to it, so it will take part in making cloaks and will not judge "
-                 "them. Add it with --strangers FOLDER to let it judge.")
+    words.append("Nobody measured how alike strangers are to it, so it will take part in making cloaks and will not "
+                 "judge them. Add it with --strangers FOLDER to let it judge.")
     return Checked(tuple(words), None)
 
 
@@ -96,8 +96,9 @@ def _parity(file: Path, surrogate: Surrogate) -> list[str]:
         ours = surrogate.embed(chips).numpy()
     difference = float(np.abs(ours - theirs / np.linalg.norm(theirs, axis=1, keepdims=True)).max())
     if not difference <= LARGEST_DIFFERENCE:
-        raise SettingsInvalid(f"{file}: in PyTorch it gives other embeddings than in onnxruntime, by up to {difference:.2g}. "
-                              "A cloak made with it would be made against another network. It was not added.")
+        raise SettingsInvalid(f"{file}: in PyTorch it gives other embeddings than in onnxruntime, by up to "
+                              f"{difference:.2g}. A cloak made with it would be made against another network. It "
+                              "was not added.")
     return [f"PyTorch and onnxruntime agree on its embeddings to {difference:.1g}."]
 
 
@@ -113,8 +114,8 @@ def _two_people(nets: Networks, file: Path) -> list[str]:
         raise SettingsInvalid(
             f"{file}: views of one face are less alike to it ({same:.2f}) than two people ({different:.2f}). Check "
             "--crop, --mean, --scale and --channels, or it is no face recogniser. It was not added.")
-    return [f"One face in four views: alike to {same:.2f} or more; two people: to {different:.2f} or less. That tells a "
-            "recogniser from another network; it does not tell that the crop and the colours are exactly right."]
+    return [f"One face in four views: alike to {same:.2f} or more; two people: to {different:.2f} or less. That tells "
+            "a recogniser from another network; it does not tell that the crop and the colours are exactly right."]
 
 
 def _separates(nets: Networks, file: Path, curve: Curve) -> str:
@@ -123,9 +124,10 @@ def _separates(nets: Networks, file: Path, curve: Curve) -> str:
     own = torch.cat([_embed(nets, view) for view in (pixels, _mirrored(pixels))])
     same, threshold = float(own[0] @ own[1]), curve.threshold(calibration.VERDICT_FMR)
     if same < threshold:
-        raise SettingsInvalid(f"{file}: a portrait and its mirror image are alike to {same:.2f}, below the {threshold:.2f} "
-                              f"that one stranger pair in {1 / calibration.VERDICT_FMR:.0f} reaches, so it would call "
-                              "every cloak safe. Check --crop, --mean, --scale and --channels. It was not added.")
+        raise SettingsInvalid(f"{file}: a portrait and its mirror image are alike to {same:.2f}, below the "
+                              f"{threshold:.2f} that one stranger pair in {1 / calibration.VERDICT_FMR:.0f} reaches, "
+                              "so it would call every cloak safe. Check --crop, --mean, --scale and --channels. "
+                              "It was not added.")
     return f"A match from {threshold:.3f} on, at a false match rate of {calibration.VERDICT_FMR}."
 
 
@@ -211,7 +213,8 @@ def portrait(name: str = "astronaut.png") -> Path:
     """One of two photos that come along with scikit-image: the NASA portrait of Eileen Collins, public domain, and
     `camera.png`, Lav Varshney's photo of a man beside a camera, CC0, in profile and without colour."""
     spec = importlib.util.find_spec("skimage")
-    path = Path(spec.submodule_search_locations[0]) / "data" / name if spec and spec.submodule_search_locations else None
+    folders = (spec.submodule_search_locations if spec else None) or []
+    path = next((Path(folder) / "data" / name for folder in folders), None)
     if path is None or not path.is_file():
         raise SettingsInvalid(f"{name} is not there, a photo of scikit-image on which a recogniser is tried. Install "
                               "scikit-image again; nothing was added.")

@@ -95,8 +95,8 @@ def curve(recogniser: str) -> Curve:
     """
     found = find(recogniser)
     if found is None:
-        raise SettingsInvalid(f"{recogniser}: nobody measured which similarity means what, so it cannot judge. Install it "
-                              "again with --strangers FOLDER. Nothing was judged.")
+        raise SettingsInvalid(f"{recogniser}: nobody measured which similarity means what, so it cannot judge. "
+                              "Install it again with --strangers FOLDER. Nothing was judged.")
     return found
 
 
@@ -123,8 +123,8 @@ def measure(similarities: NDArray[np.floating]) -> tuple[list[float], list[float
     """
     scores = np.sort(np.asarray(similarities, np.float64))
     if len(scores) < FEWEST_PAIRS or not np.isfinite(scores).all():
-        raise SettingsInvalid(f"{len(scores)} pairs of strangers; at least {FEWEST_PAIRS} finite ones are needed (8 people "
-                              "with all their pairs). Nothing was calibrated.")
+        raise SettingsInvalid(f"{len(scores)} pairs of strangers; at least {FEWEST_PAIRS} finite ones are needed (8 "
+                              "people with all their pairs). Nothing was calibrated.")
     rates = [rate for rate in RATES if rate * len(scores) >= PAIRS_BEYOND]
     # The smallest score that at most `rate` of the pairs reach: a tie counts as a match
     at = [float(scores[len(scores) - int(rate * len(scores)) - 1]) + 1e-6 for rate in rates]

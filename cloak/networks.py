@@ -92,7 +92,8 @@ def _chosen(settings: Settings) -> tuple[str, ...]:
     names = tuple(name for name in installed if name in wanted)
     if not any(calibration.find(name) for name in names):
         raise SettingsInvalid(f"none of {', '.join(names)} can judge: nobody measured which similarity means what to "
-                              "them. Add dlib_resnet29, or install one again with --strangers FOLDER. Nothing was written.")
+                              "them. Add dlib_resnet29, or install one again with --strangers FOLDER. Nothing was "
+                              "written.")
     return names
 
 
@@ -100,11 +101,11 @@ def _judge(names: Sequence[str], settings: Settings) -> str | None:
     """Which of these recognisers is kept out of the making."""
     if settings.judge is not None:
         if len(names) < 2:
-            raise SettingsInvalid(f"judge is {settings.judge!r}, the only recogniser: none would be left to make a cloak "
-                                  "with. Nothing was written.")
+            raise SettingsInvalid(f"judge is {settings.judge!r}, the only recogniser: none would be left to make a "
+                                  "cloak with. Nothing was written.")
         if calibration.find(settings.judge) is None:
-            raise SettingsInvalid(f"judge is {settings.judge!r}, which cannot judge: nobody measured which similarity means "
-                                  "what to it. Nothing was written.")
+            raise SettingsInvalid(f"judge is {settings.judge!r}, which cannot judge: nobody measured which similarity "
+                                  "means what to it. Nothing was written.")
         return settings.judge
     able = [name for name in names if name not in surrogates.bundled() and calibration.find(name)]
     return min(able) if len(names) >= 3 and able else None

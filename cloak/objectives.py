@@ -39,7 +39,7 @@ def away_from(
     anchors: Sequence[Tensor], surrogates: Sequence[Surrogate], matrices: Sequence[Tensor], generator: torch.Generator,
     *, shares: Sequence[float] | None = None,
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss: weighted mean over surrogates of the cosine to the anchor, through a jittered alignment and one random view.
+    """The loss: mean over surrogates of the cosine to the anchor, through a jittered alignment and one random view.
 
     Args:
         anchors: per surrogate (N, D).

@@ -176,6 +176,7 @@ class _Batch:
             )
             for surrogate in nets.surrogates
         ]
+        self._scales = networks.scales(nets.surrogates)
         with torch.no_grad():
             self._anchors = [objectives.anchor(s, self._pixels, m)
                              for s, m in zip(nets.surrogates, self._matrices, strict=True)]
@@ -209,7 +210,8 @@ class _Batch:
         similarities = [
             1 - (1 - objectives.similarity(surrogate, pixels, matrices[rows], anchors[rows])) * factor
             for surrogate, matrices, anchors, factor in zip(
-                self._nets.surrogates, self._matrices, self._anchors, networks.scales(self._nets.surrogates), strict=True)
+                self._nets.surrogates, self._matrices, self._anchors, self._scales, strict=True
+            )
             if factor
         ]
         return torch.stack(similarities).amax(0)

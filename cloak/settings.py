@@ -55,7 +55,7 @@ class Settings:
         if not math.isfinite(self.seed) or not 0 <= self.seed < 2**63:
             raise SettingsInvalid(f"seed is {self.seed!r}; choose a whole number from 0 to 2**63 - 1")
         if self.recognisers is not None and not self.recognisers:
-            raise SettingsInvalid("recognisers names none; name at least one, or leave it out for all that are installed")
+            raise SettingsInvalid("recognisers names none; name one or more, or leave it out for all installed")
 
 
 @dataclass(frozen=True, slots=True)

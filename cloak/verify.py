@@ -94,7 +94,8 @@ def judge(written: Photo, original: Photo, faces: Faces, nets: Networks, setting
                 after[i] = max(after[i], every[counts, i].max())
         after = after.clip(-1, 1)  # rounding: 1.0000001 is no cosine
         for i in range(len(faces)):
-            verdicts[i].append(_verdict(surrogate, before[i], float(after[i]), is_surrogate=surrogate.name in made_against))
+            is_surrogate = surrogate.name in made_against
+            verdicts[i].append(_verdict(surrogate, before[i], float(after[i]), is_surrogate=is_surrogate))
     return tuple(
         _face_report(i, faces, tuple(verdicts[i]), is_lost=partner[i] is None) for i in range(len(faces))
     )

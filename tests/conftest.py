@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
-from collections.abc import Generator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,11 @@ import pytest
 
 if TYPE_CHECKING:
     from cloak.networks import Networks
+    from cloak.store import Model, Recipe
+
+# What the developer installed must not decide what the tests see, in subprocesses neither
+_NO_MODELS = tempfile.TemporaryDirectory(prefix="facecloak-no-models-")
+os.environ["FACECLOAK_MODELS"] = _NO_MODELS.name
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -67,6 +74,38 @@ def nets() -> Networks:
     from cloak.settings import Settings
 
     return networks.load(Settings(device="cpu"))
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Model]]:
+    """Installs a weight file into a store of this test's own: `install(name, file, loads_as, recipe)`."""
+    from cloak import store, weights
+
+    monkeypatch.setenv("FACECLOAK_MODELS", str(tmp_path / "models"))
+    weights.locate.cache_clear()
+
+    def into_store(name: str, file: Path, loads_as: str, recipe: Recipe | None = None, *,
+                   calibration: dict[str, object] | None = None) -> Model:
+        data = file.read_bytes()
+        return store.add(store.Model(
+            name=name, role="surrogate", loads_as=loads_as, path=file, size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(), licence="test", source="test", origin="added", recipe=recipe,
+        ), check=lambda _: calibration)
+
+    yield into_store
+    weights.locate.cache_clear()
+
+
+@pytest.fixture
+def install_known(install: Callable[..., Model], shared_data: Path) -> Callable[[str], Model]:
+    """Installs an ONNX recogniser of the data pack under its short name, such as mobilefacenet."""
+    from cloak import weights
+
+    def known(name: str) -> Model:
+        recipe = weights.registry()[f"{name}_onnx"].recipe
+        return install(name, shared_data / "weights" / f"{name}.onnx", "onnx", recipe)
+
+    return known
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,12 @@ NETWORK = {"requests", "urllib", "urllib3", "http", "httpx", "socket", "ssl", "f
 # A module may import from any row above its own.
 LAYERS: list[set[str]] = [
     {"types", "errors"},
+    {"store"},
     {"settings", "weights", "io_image", "io_video", "geometry", "masks", "tracking", "eot"},
+    {"crops"},
     {"report", "grids", "calibration", "detectors", "surrogates", "attacks", "obfuscators"},
     {"objectives", "networks"},
-    {"protect", "verify"},
+    {"protect", "verify", "adding"},
     {"__init__"},
     {"cli"},
 ]

@@ -113,8 +113,8 @@ def read(reader: str, path: Path, device: torch.device, recipe: Recipe | None = 
         own: Surrogate = module.load(path, device)
         return own
     if recipe is None:
-        raise SettingsInvalid(f"{path}: it is not said what this network wants to be fed. Install it again with --crop, "
-                              "--mean, --scale and --channels; it was not loaded.")
+        raise SettingsInvalid(f"{path}: it is not said what this network wants to be fed. Install it again with "
+                              "--crop, --mean, --scale and --channels; it was not loaded.")
     told: Surrogate = module.load(path, device, recipe)
     return told
 

@@ -28,7 +28,7 @@ class _ChannelsLast(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.network(x.contiguous(memory_format=torch.channels_last))
@@ -43,8 +43,8 @@ def read(path: Path) -> nn.Module:
     try:
         missing, foreign = network.load_state_dict(values, strict=False, assign=True)
     except RuntimeError as error:
-        raise WeightsCorrupt(f"{path}: not facenet-pytorch's InceptionResnetV1 ({str(error).splitlines()[-1].strip()}). "
-                             "The file was not loaded.") from error
+        raise WeightsCorrupt(f"{path}: not facenet-pytorch's InceptionResnetV1 "
+                             f"({str(error).splitlines()[-1].strip()}). The file was not loaded.") from error
     if missing or set(foreign) - _CLASSIFIER:
         wrong = f"{missing[0]} is not there" if missing else f"{foreign[0]} has no place in it"
         raise WeightsCorrupt(f"{path}: not facenet-pytorch's InceptionResnetV1: {wrong}. The file was not loaded.")

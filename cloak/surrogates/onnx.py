@@ -10,9 +10,9 @@ import warnings
 from pathlib import Path
 
 import onnx
-import onnx2torch
 import onnx.checker
 import onnx.version_converter
+import onnx2torch
 import torch
 from google.protobuf.message import DecodeError
 from torch import Tensor, nn
@@ -62,13 +62,13 @@ def read(path: Path) -> onnx.ModelProto:
         raise WeightsCorrupt(f"{path}: no ONNX file, or one without a network. The file was not loaded.")
     outside = [t.name for t in _tensors(model.graph) if t.data_location == onnx.TensorProto.EXTERNAL]
     if outside:
-        raise SettingsInvalid(f"{path}: keeps {len(outside)} tensors in other files ({outside[0]}), which nobody vouches "
-                              "for. Save it as one file (onnx.save_model with save_as_external_data=False); it was not "
-                              "loaded.")
+        raise SettingsInvalid(f"{path}: keeps {len(outside)} tensors in other files ({outside[0]}), which nobody "
+                              "vouches for. Save it as one file (onnx.save_model with save_as_external_data=False); "
+                              "it was not loaded.")
     foreign = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain not in _OWN_DOMAINS})
     if foreign:
-        raise SettingsInvalid(f"{path}: uses operators that are not ONNX's own: {', '.join(foreign)}. Export it without "
-                              "them; it was not loaded.")
+        raise SettingsInvalid(f"{path}: uses operators that are not ONNX's own: {', '.join(foreign)}. Export it "
+                              "without them; it was not loaded.")
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -89,8 +89,8 @@ def check_signature(path: Path, model: onnx.ModelProto, recipe: Recipe) -> None:
     inputs = [value for value in model.graph.input if value.name not in constants]
     size_px = crops.crop(recipe.crop, recipe.size_px).size_px
     if len(inputs) != 1 or len(model.graph.output) != 1:
-        raise SettingsInvalid(f"{path}: {len(inputs)} inputs and {len(model.graph.output)} outputs; a face recogniser has "
-                              "one of each (a detector has more). It was not loaded.")
+        raise SettingsInvalid(f"{path}: {len(inputs)} inputs and {len(model.graph.output)} outputs; a face recogniser "
+                              "has one of each (a detector has more). It was not loaded.")
     about = inputs[0].type.tensor_type
     if about.elem_type != onnx.TensorProto.FLOAT:
         kind = onnx.TensorProto.DataType.Name(about.elem_type)
@@ -148,8 +148,9 @@ def _run(path: Path, surrogate: Surrogate, chips: Tensor) -> Tensor:
     try:
         out: Tensor = surrogate.network(chips)
     except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
-        raise SettingsInvalid(f"{path}: fails on a chip of {surrogate.size_px} pixels ({str(error).splitlines()[0][:200]}). "
-                              "Choose another crop, size or layout; it was not loaded.") from error
+        raise SettingsInvalid(f"{path}: fails on a chip of {surrogate.size_px} pixels "
+                              f"({str(error).splitlines()[0][:200]}). Choose another crop, size or layout; it was "
+                              "not loaded.") from error
     if not isinstance(out, Tensor) or out.ndim != 2:
         raise SettingsInvalid(f"{path}: gives no list of numbers for a face; no face recogniser. It was not loaded.")
     return out
@@ -175,16 +176,16 @@ def _try(path: Path, surrogate: Surrogate) -> None:
     chips = _pictures(surrogate, _device(surrogate)).requires_grad_(True)
     embedded = _run(path, surrogate, chips)
     if len(embedded) != len(chips) or embedded.shape[1] < FEWEST_NUMBERS:
-        raise SettingsInvalid(f"{path}: gives {tuple(embedded.shape)} numbers for {len(chips)} faces, expected at least "
-                              f"{FEWEST_NUMBERS} for each; no face recogniser. It was not loaded.")
+        raise SettingsInvalid(f"{path}: gives {tuple(embedded.shape)} numbers for {len(chips)} faces, expected at "
+                              f"least {FEWEST_NUMBERS} for each; no face recogniser. It was not loaded.")
     if not embedded.isfinite().all():
         raise WeightsCorrupt(f"{path}: gives values that are not finite. The file was not loaded.")
     unit = nn.functional.normalize(embedded, dim=1)
     if float((unit[0] - unit[1]).detach().norm()) < _TOLERANCE:
         raise SettingsInvalid(f"{path}: gives the same for every picture; no face recogniser. It was not loaded.")
     if not unit.requires_grad:
-        raise SettingsInvalid(f"{path}: its output does not hang on its input smoothly, so there is nothing to follow. It "
-                              "was not loaded.")
+        raise SettingsInvalid(f"{path}: its output does not hang on its input smoothly, so there is nothing to "
+                              "follow. It was not loaded.")
     (gradient,) = torch.autograd.grad((unit[0] * unit[1].detach()).sum(), chips)
     if not gradient.isfinite().all() or not gradient[0].any():
         raise SettingsInvalid(f"{path}: no gradient reaches the picture (a rounded or integer network?). "
