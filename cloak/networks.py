@@ -120,18 +120,6 @@ def to_threshold(surrogate: Surrogate) -> float | None:
     return None if curve is None else 1 - curve.threshold(calibration.VERDICT_FMR)
 
 
-def shares(recognisers: Sequence[Surrogate]) -> tuple[float, ...]:
-    """How much each counts in the loss, adding up to 1."""
-    import os
-    mode = os.environ.get("MODE", "inv")
-    known = [to_threshold(r) for r in recognisers]
-    power = {"mean": 0.0, "sqrt": -0.5, "inv": -1.0}[mode]
-    values = [k**power for k in known if k is not None]
-    middle = sum(values) / len(values) if values else 1.0
-    plain = [middle if k is None else k**power for k in known]
-    return tuple(p / sum(plain) for p in plain)
-
-
 def scales(recognisers: Sequence[Surrogate]) -> tuple[float, ...]:
     """By how much a distance from 1 is multiplied to be on the scale of the first that can judge; 0 where unknown."""
     known = [to_threshold(r) for r in recognisers]

@@ -36,8 +36,7 @@ def similarity(surrogate: Surrogate, pixels: Tensor, matrices: Tensor, anchors: 
 
 
 def away_from(
-    anchors: Sequence[Tensor], surrogates: Sequence[Surrogate], matrices: Sequence[Tensor], generator: torch.Generator,
-    *, shares: Sequence[float] | None = None,
+    anchors: Sequence[Tensor], surrogates: Sequence[Surrogate], matrices: Sequence[Tensor], generator: torch.Generator
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss: mean over surrogates of the cosine to the anchor, through a jittered alignment and one random view.
 
@@ -45,13 +44,15 @@ def away_from(
         anchors: per surrogate (N, D).
         matrices: per surrogate (N, 2, 3), float64, from chip points to grid points.
         generator: on the CPU, so that a seed draws the same views on every device.
-        shares: per surrogate how much it counts, adding up to 1; equal ones by default.
+
+    A plain mean, though recognisers count on scales of their own. Made against dlib_resnet29 and mobilefacenet, 16 faces
+    had a mean cosine to their mates of .017 in edgeface_xxs (clean: .571; dlib alone: .192); weighting each by the
+    inverse square root of how far its threshold lies below 1, which gives dlib three times the say, left .042.
     """
-    shares = [1 / len(surrogates)] * len(surrogates) if shares is None else shares
 
     def loss(pixels: Tensor, rows: Tensor) -> Tensor:
         total = pixels.new_zeros(len(pixels))
-        for surrogate, anchor_, matrix, share in zip(surrogates, anchors, matrices, shares, strict=True):
+        for surrogate, anchor_, matrix in zip(surrogates, anchors, matrices, strict=True):
             size = surrogate.size_px
             shake = geometry.jitter(
                 len(pixels), size, shift_px=JITTER_SHIFT * size, degrees=JITTER_DEGREES, scale=JITTER_SCALE,
@@ -59,7 +60,7 @@ def away_from(
             ).to(matrix)
             chips = geometry.warp(pixels, geometry.chain(shake, matrix[rows]), size)
             views = eot.draw(len(pixels), size, generator=generator, device=pixels.device)
-            total = total + share * (surrogate.embed(eot.apply(chips, views)) * anchor_[rows]).sum(1)
-        return total
+            total = total + (surrogate.embed(eot.apply(chips, views)) * anchor_[rows]).sum(1)
+        return total / len(surrogates)
 
     return loss

@@ -186,8 +186,7 @@ class _Batch:
         preset = PRESETS[self._settings.strength]
         generator = torch.Generator().manual_seed(self._settings.seed)
         delta = l2_momentum.perturb(
-            objectives.away_from(self._anchors, self._nets.surrogates, self._matrices, generator,
-                                 shares=networks.shares(self._nets.surrogates)),
+            objectives.away_from(self._anchors, self._nets.surrogates, self._matrices, generator),
             self._pixels,
             self._amplitude,
             radius=preset.radius / 255,

@@ -6,7 +6,6 @@ loses the gradient on the way, is refused here and not noticed later as a cloak 
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import onnx
@@ -15,6 +14,7 @@ import onnx.version_converter
 import onnx2torch
 import torch
 from google.protobuf.message import DecodeError
+from onnx2torch.node_converters.slice import OnnxSlice
 from torch import Tensor, nn
 
 from cloak import crops, surrogates
@@ -25,8 +25,8 @@ from cloak.surrogates import Surrogate
 LARGEST_FILE = 2**31 - 1  # bytes; what protobuf can hold
 # The smallest embeddings in use have 64 numbers, an age or an emotion a handful
 FEWEST_NUMBERS = 32
-# onnx2torch 1.5.15 knows each operator up to this version of the language, and hardly any from before 9
-_UNDERSTOOD_OPSETS = (9, 17)
+# onnx2torch 1.5.15 knows hardly any operator from before version 11 of the language or from after 17
+_OLDEST_OPSET, _BEST_OPSET = 11, 17
 _OWN_DOMAINS = ("", "ai.onnx")
 _TOLERANCE = 1e-3
 
@@ -105,13 +105,33 @@ def check_signature(path: Path, model: onnx.ModelProto, recipe: Recipe) -> None:
                               "any; it was not loaded.")
 
 
+class _Slice(nn.Module):
+    """ONNX's Slice. onnx2torch's own indexes with a list, which PyTorch announces to read as something else one day."""
+
+    def forward(
+        self, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
+    ) -> Tensor:
+        given = range(len(starts)) if axes is None else axes.tolist()
+        index = [slice(None)] * x.ndim
+        for i, axis in enumerate(given):
+            start, end, step = int(starts[i]), int(ends[i]), 1 if steps is None else int(steps[i])
+            if step < 0:  # PyTorch has no backward slices: mirrored, the first from the end is the last
+                x, start, end, step = x.flip(axis), -start - 1, -end - 1, -step
+            index[axis] = slice(start, end, step)
+        return x[tuple(index)]
+
+
 def translate(path: Path, model: onnx.ModelProto) -> nn.Module:
     """The graph as a module. A version of the language that onnx2torch does not know is converted first."""
     error: Exception | None = None
-    for opset in (None, *reversed(_UNDERSTOOD_OPSETS)):
+    is_old = any(o.domain in _OWN_DOMAINS and o.version < _OLDEST_OPSET for o in model.opset_import)
+    for opset in (_BEST_OPSET, None) if is_old else (None, _BEST_OPSET):
         try:
             graph = model if opset is None else onnx.version_converter.convert_version(model, opset)
             network: nn.Module = onnx2torch.convert(graph)
+            for name, module in list(network.named_modules()):
+                if isinstance(module, OnnxSlice):
+                    network.set_submodule(name, _Slice())
             return network.float().eval().requires_grad_(False)
         # Whatever either of them stumbles over: neither has an error of its own
         except Exception as caught:  # noqa: BLE001
@@ -129,7 +149,6 @@ def load(path: Path, device: torch.device, recipe: Recipe) -> Surrogate:
     """
     model = read(path)
     check_signature(path, model, recipe)
-    warnings.filterwarnings("ignore", message="Using a non-tuple sequence", module="onnx2torch")
     network = translate(path, model)
     surrogate = surrogates.prepared(network, recipe, device, "onnx")
     if not _is_batched(path, surrogate):
@@ -147,7 +166,8 @@ def _pictures(surrogate: Surrogate, device: torch.device) -> Tensor:
 def _run(path: Path, surrogate: Surrogate, chips: Tensor) -> Tensor:
     try:
         out: Tensor = surrogate.network(chips)
-    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+    # Whatever a translated operator stumbles over
+    except Exception as error:  # noqa: BLE001
         raise SettingsInvalid(f"{path}: fails on a chip of {surrogate.size_px} pixels "
                               f"({str(error).splitlines()[0][:200]}). Choose another crop, size or layout; it was "
                               "not loaded.") from error

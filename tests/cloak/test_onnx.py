@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 from torch.testing import assert_close
 
 from cloak import surrogates
 from cloak.errors import SettingsInvalid, WeightsCorrupt
 from cloak.store import Recipe
+from cloak.surrogates import onnx as reader
 
 CPU = torch.device("cpu")
 SIZE = 32
@@ -96,6 +99,24 @@ def test_a_network_that_wants_channels_last_gets_them_last(load):
     turn = helper.make_node("Transpose", ["input"], ["fed"], perm=[0, 3, 1, 2])
     surrogate = load(graph(nodes=[turn], layout="nhwc"), dataclasses.replace(PLAIN, layout="nhwc"))
     assert_close(surrogate.embed(pictures()), expected((pictures() * 255 - 127.5) / 128))
+
+
+@pytest.mark.parametrize("start, end, step", [(0, 32, 1), (31, -64, -1), (4, 2**40, 1), (-1, -(2**40), -2),
+                                              (1, -1, 3)])
+@pytest.mark.parametrize("axis", [2, -1])
+def test_a_slice_is_what_onnx_itself_says_it_is(start, end, step, axis):
+    slicing = helper.make_graph(
+        [helper.make_node("Slice", ["x", "start", "end", "axis", "step"], ["y"])], "slice",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, (2, 3, 32, 32))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * 4)],
+        [numpy_helper.from_array(np.array([v], np.int64), n) for n, v in
+         (("start", start), ("end", end), ("axis", axis), ("step", step))],
+    )
+    model = helper.make_model(slicing, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    x = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
+    (expected_slice,) = ReferenceEvaluator(model).run(None, {"x": x})
+    ours = reader.translate(Path("slice.onnx"), model)(torch.from_numpy(x)).numpy()
+    assert ours.shape == expected_slice.shape and np.array_equal(ours, expected_slice)
 
 
 @pytest.mark.parametrize("batch", ["N", 1])

@@ -1,4 +1,4 @@
-"""What every recogniser promises: those that come along, and installed ones behind each reader of `cloak/surrogates`."""
+"""What every recogniser promises: those that come along, and installed ones behind each reader in the folder."""
 
 from __future__ import annotations
 

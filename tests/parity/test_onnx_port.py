@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +29,14 @@ def faces(shared_data):
     """Seven people's photos with the landmarks of the face in each."""
     people = sorted(folder for folder in (shared_data / "lfw-dev").iterdir() if folder.is_dir())
     detector = detectors.load("centerface", CPU)
-    pictures = [io_image.read_photo(sorted(p.glob("*.jpg"))[0], max_pixels=10**7).pixels for p in people[:: len(people) // 7][:7]]
+    photos = [sorted(person.glob("*.jpg"))[0] for person in people[:: len(people) // 7][:7]]
+    pictures = [io_image.read_photo(path, max_pixels=10**7).pixels for path in photos]
     return [(pixels, found.landmarks[0]) for pixels, found in zip(pictures, detector.detect(pictures))]
 
 
 def load(shared_data, name):
-    return surrogates.read("onnx", shared_data / "weights" / f"{name}.onnx", CPU, weights.registry()[f"{name}_onnx"].recipe)
+    recipe = weights.registry()[f"{name}_onnx"].recipe
+    return surrogates.read("onnx", shared_data / "weights" / f"{name}.onnx", CPU, recipe)
 
 
 def chips(surrogate, faces):
@@ -92,9 +92,9 @@ def upstream_values(shared_data):
         gamma, variance = draw.uniform(0.5, 2, (2, len(bias)))
         mean, own = draw.normal(size=(2, len(bias))) if name == "conv3" else (draw.normal(size=len(bias)), 0.0)
         gain = gamma / np.sqrt(variance + 1e-5)
-        values |= {f"{name}.weight": weight / gain[:, None, None, None], f"{norm}.weight": gamma, f"{norm}.running_mean": mean,
-                   f"{norm}.running_var": variance, f"{norm}.bias": bias - (own - mean) * gain,
-                   f"{norm}.num_batches_tracked": np.array(3)}
+        values |= {f"{name}.weight": weight / gain[:, None, None, None], f"{norm}.weight": gamma,
+                   f"{norm}.bias": bias - (own - mean) * gain, f"{norm}.running_mean": mean,
+                   f"{norm}.running_var": variance, f"{norm}.num_batches_tracked": np.array(3)}
         if name == "conv3":
             values[f"{name}.bias"] = own
     return {key: torch.from_numpy(np.asarray(value)) for key, value in values.items()}
@@ -129,7 +129,8 @@ def test_the_preprocessing_of_both_mobilefacenets_is_one(shared_data):
     known = weights.registry()["mobilefacenet_onnx"].recipe
     assert known is not None
     assert known.crop == mobilefacenet_pt.RECIPE.crop and known.channels == mobilefacenet_pt.RECIPE.channels
-    assert np.allclose(known.mean, mobilefacenet_pt.RECIPE.mean) and np.allclose(known.scale, mobilefacenet_pt.RECIPE.scale)
+    assert np.allclose(known.mean, mobilefacenet_pt.RECIPE.mean)
+    assert np.allclose(known.scale, mobilefacenet_pt.RECIPE.scale)
 
 
 def test_dlib_s_crop_has_one_meaning():
@@ -141,7 +142,7 @@ def test_facenet_s_crop_lies_where_its_box_would(shared_data, faces):
     mtcnn = detectors.load("mtcnn", CPU)
     crop = crops.crop("facenet160")
     differences = []
-    for pixels, points in faces:
+    for pixels, _ in faces:
         (found,) = mtcnn.detect([pixels])
         x1, y1, x2, y2 = found.boxes[0]
         corners = np.array([(x1, y1), (x2, y1), (x1, y2), (x2, y2)]) - 0.5
