@@ -117,8 +117,8 @@ def _two_people(nets: Networks, file: Path) -> list[str]:
     if not (1 - same) * _MARGIN <= 1 - different:
         raise SettingsInvalid(
             f"{file}: views of one face are alike to it to {same:.3f}, and two people to {different:.3f}; that tells "
-            "nobody from anybody. Check --crop, --mean, --scale and --channels, or it is no face recogniser. It was not "
-            "added.")
+            "nobody from anybody. Check --crop, --mean, --scale and --channels, or it is no face recogniser. It was "
+            "not added.")
     return [f"Views of one face are alike to {same:.2f} or more, two people to {different:.2f} or less. That tells a "
             "recogniser from another network; it does not show that the crop and the colours are exactly right."]
 

@@ -21,6 +21,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -42,6 +43,7 @@ CROPS = ("arcface112", "dlib150", "facenet160")
 # The largest recognisers in use (ResNet-200, ViT-L) are below; more is a mistake or an attack on the disk.
 LARGEST_FILE = 2 * 1024**3  # bytes
 _LARGEST_DESCRIPTION = 64 * 1024  # bytes
+_ABANDONED_S = 24 * 3600  # no check of a recogniser takes a day
 
 # Lower case only: on macOS and Windows `A` and `a` would be one folder.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,62}[a-z0-9])?")
@@ -120,13 +122,13 @@ class Model:
             WeightsCorrupt: it is another.
         """
         if not self.path.is_file():
-            raise WeightsMissing(f"{self.path}: the file of the model {self.name} is gone. Remove the model and install "
-                                 "it again; nothing was loaded.")
+            raise WeightsMissing(f"{self.path}: the file of the model {self.name} is gone. Remove the model and "
+                                 "install it again; nothing was loaded.")
         size, sha256 = measure(self.path)
         if (size, sha256) != (self.size, self.sha256):
             raise WeightsCorrupt(f"{self.path}: sha256 is {sha256} ({size} bytes), expected {self.sha256} "
-                                 f"({self.size} bytes). Remove the model {self.name} and install it again; the file was "
-                                 "not loaded.")
+                                 f"({self.size} bytes). Remove the model {self.name} and install it again; the "
+                                 "file was not loaded.")
         return self.path
 
 
@@ -190,14 +192,9 @@ def describe(name: str) -> Model:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
 
 
-def locate(name: str) -> Path:
-    """Path of the installed model's weight file, verified now. The engine asks `weights.locate`."""
-    return describe(name).verify()
-
-
 def add(
     model: Model, *, check: Callable[[Path], Mapping[str, object] | None] | None = None, move: bool = False,
-    replace: bool = False,
+    replace: bool = False, suffix: str | None = None,
 ) -> Model:
     """Installs the file at `model.path` under `model.name`; all of it or nothing.
 
@@ -207,6 +204,7 @@ def add(
             keep as its calibration.
         move: take the file away instead of copying it; only for files inside the store's own work folder.
         replace: put it in the place of an installed model of the same name.
+        suffix: of the installed file; None: the one it has.
     Returns:
         the model as it is installed.
     Raises:
@@ -222,7 +220,7 @@ def add(
         made = work / model.name
         try:
             made.mkdir(mode=0o700)
-            file = made / f"{model.name}{_suffix(model.path)}"
+            file = made / f"{model.name}{_suffix(model.path) if suffix is None else suffix}"
             if move:
                 os.replace(model.path, file)
             else:
@@ -260,8 +258,8 @@ def remove(name: str) -> None:
     if not target.is_dir():
         raise ModelRefused(f"{name}: no such model is installed in {folder()}. Nothing was removed.")
     if target.is_symlink():
-        raise ModelRefused(f"{target}: is a link to another place, which is not ours to empty. Remove the link yourself. "
-                           "Nothing was removed.")
+        raise ModelRefused(f"{target}: is a link to another place, which is not ours to empty. Remove the link "
+                           "yourself. Nothing was removed.")
     try:
         with work_folder() as work:
             os.rename(target, work / "removed")  # gone at once, even if emptying it is interrupted
@@ -291,6 +289,7 @@ def work_folder() -> Iterator[Path]:
     """A new folder inside the store, on the same disk as what will lie there; removed on the way out."""
     try:
         make_store()
+        _sweep()
         work = Path(tempfile.mkdtemp(prefix=".work-", dir=folder()))  # mode 0700
     except OSError as error:
         raise _cannot(folder(), error) from error
@@ -298,6 +297,14 @@ def work_folder() -> Iterator[Path]:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Removes work folders that a killed process left behind a day ago."""
+    for left in folder().glob(".work-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def make_store() -> Path:
@@ -326,8 +333,8 @@ def _names() -> list[str]:
 
 def _from_table(table: dict[str, Any], path: Path) -> Model:
     """Raises ValueError, TypeError or KeyError where `table` describes no model."""
-    texts = ("name", "role", "loads_as", "file", "sha256", "licence", "source", "origin", "training_data", "installed_at")
-    for key in texts:
+    texts = ("name", "role", "loads_as", "sha256", "licence", "source", "origin", "training_data", "installed_at")
+    for key in ("file", *texts):
         if not isinstance(table[key], str):
             raise TypeError(f"{key} is {table[key]!r}, not a text")
     for key in ("non_commercial", "hash_accepted"):
@@ -353,7 +360,7 @@ def _from_table(table: dict[str, Any], path: Path) -> Model:
     except SettingsInvalid as error:  # a ValueError already, but not the user's setting
         raise ValueError(f"preprocessing: {error}") from error
     return Model(
-        **{key: table[key] for key in texts if key != "file"}, path=path.parent / table["file"], size=table["size"],
+        **{key: table[key] for key in texts}, path=path.parent / table["file"], size=table["size"],
         cautions=tuple(cautions), non_commercial=table["non_commercial"], hash_accepted=table["hash_accepted"],
         recipe=made,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cloak import store
 from cloak.errors import SettingsInvalid, WeightsCorrupt, WeightsMissing
@@ -51,7 +52,7 @@ class Weights:
     @property
     def address(self) -> str:
         """Where the file can be fetched from; "" where it cannot."""
-        # /raw/ leads to the file's bytes also where the repository keeps them in Git LFS; raw.githubusercontent does not
+        # /raw/ leads to the bytes also where the repository keeps them in Git LFS; raw.githubusercontent.com does not
         in_repository = f"https://github.com/{self.repository}/raw/{self.commit}/{self.path}" if self.commit else ""
         return self.download or in_repository
 
@@ -128,7 +129,8 @@ def _in_store(name: str, weights: Weights | None) -> Path:
         model = store.describe(name)
     except WeightsMissing:
         if weights is None:
-            raise SettingsInvalid(f"no weights are called {name!r}. See `cloak models list`; nothing was loaded.") from None
+            raise SettingsInvalid(f"no weights are called {name!r}. See `cloak models list`; nothing was "
+                                  "loaded.") from None
         if weights.address:
             raise WeightsMissing(f"{name}: is not installed. Fetch it with `cloak models fetch {name}`; nothing was "
                                  "loaded.") from None
@@ -137,15 +139,12 @@ def _in_store(name: str, weights: Weights | None) -> Path:
     # What was fetched is vouched for by the registry and not by the folder it lies in.
     if model.origin == "fetched" and (weights is None or weights.sha256 not in ("", model.sha256)):
         vouched = "nothing by that name" if weights is None else weights.sha256
-        raise WeightsCorrupt(f"{model.path}: was installed with sha256 {model.sha256}, but the registry knows {vouched}. "
-                             f"Remove the model {name} and fetch it again; the file was not loaded.")
+        raise WeightsCorrupt(f"{model.path}: was installed with sha256 {model.sha256}, but the registry knows "
+                             f"{vouched}. Remove the model {name} and fetch it again; the file was not loaded.")
     return model.verify()
 
 
-def _entry(name: str, **fields: object) -> Weights:
-    recipe = fields.pop("recipe", None)
-    cautions = tuple(fields.pop("cautions", ()))  # type: ignore[call-overload]
-    if recipe is not None:
-        assert isinstance(recipe, dict)
-        recipe = Recipe(**{**recipe, "mean": tuple(recipe["mean"]), "scale": tuple(recipe["scale"])})
-    return Weights(name=name, cautions=cautions, recipe=recipe, **fields)  # type: ignore[arg-type]
+def _entry(name: str, cautions: Sequence[str] = (), recipe: dict[str, Any] | None = None, **fields: Any) -> Weights:
+    made = None if recipe is None else Recipe(**{**recipe, "mean": tuple(recipe["mean"]),
+                                                 "scale": tuple(recipe["scale"])})
+    return Weights(name=name, cautions=tuple(cautions), recipe=made, **fields)

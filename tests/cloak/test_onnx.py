@@ -160,7 +160,7 @@ REFUSED = {
                       "the input is UINT8"),
     "another side": (lambda: graph(side=48), r"\(0, 3, 48, 48\), and the chips are \(N, 3, 32, 32\)"),
     "channels last": (lambda: graph(layout="nhwc", nodes=[helper.make_node("Transpose", ["input"], ["fed"],
-                                                                           perm=[0, 3, 1, 2])]), "another crop, size or"),
+                                                                           perm=[0, 3, 1, 2])]), "another crop, size"),
     "a batch of four": (lambda: graph(batch=4), "takes 4 faces at a time"),
     "operators of somebody's own": (lambda: graph(domain="com.microsoft"), "not ONNX's own: com.microsoft.Tanh"),
     "tensors in other files": (outside, "in other files"),
