@@ -9,7 +9,7 @@ import torch
 
 from cloak import calibration, cloak_photos, io_image, networks, surrogates, verify
 from cloak.errors import SettingsInvalid, WeightsCorrupt
-from cloak.settings import Settings
+from cloak.settings import PRESETS, Settings
 
 SETTINGS = Settings(device="cpu")
 NAMES = ("dlib_resnet29", "edgeface_xxs", "mobilefacenet")
@@ -105,7 +105,6 @@ def test_each_scale_counts_by_its_own_threshold(three, mute):
 
 def test_a_photo_is_made_against_two_and_judged_by_three(three, portrait, tmp_path):
     """The judge's network is not asked before the file is written; the report says who was what."""
-    settings = dataclasses.replace(SETTINGS, strength="light")
     asked = []
     real = surrogates.Surrogate.embed
 
@@ -115,7 +114,8 @@ def test_a_photo_is_made_against_two_and_judged_by_three(three, portrait, tmp_pa
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(surrogates.Surrogate, "embed", watch)
-        (outcome,) = cloak_photos([portrait], [tmp_path / "out.png"], settings)
+        patch.setitem(PRESETS, "balanced", dataclasses.replace(PRESETS["balanced"], steps=15))
+        (outcome,) = cloak_photos([portrait], [tmp_path / "out.png"], SETTINGS)
     assert outcome.report is not None
     assert ("edgeface_xxs", True) not in asked and ("mobilefacenet", True) in asked
     assert not any(needs for _, needs in asked[asked.index(("edgeface_xxs", False)):])  # the making was over
@@ -127,9 +127,9 @@ def test_a_photo_is_made_against_two_and_judged_by_three(three, portrait, tmp_pa
     by_dlib, by_mobile, _ = face.verdicts
     assert (by_dlib.recogniser, by_mobile.recogniser) == ("dlib_resnet29", "mobilefacenet")
     assert by_dlib.similarity_after < by_dlib.similarity_before and not by_dlib.is_matched
-    assert by_mobile.similarity_after < by_mobile.similarity_before - 0.3
+    assert by_mobile.similarity_after < by_mobile.similarity_before - 0.2
     # Judged again, nobody knows who made it: no independence is claimed
-    again = verify.verify_photo(tmp_path / "out.png", original=portrait, settings=settings)
+    again = verify.verify_photo(tmp_path / "out.png", original=portrait, settings=SETTINGS)
     assert all(v.is_surrogate for v in again.faces[0].verdicts) and "kept out" not in again.words
 
 
