@@ -12,6 +12,7 @@ from evaluation import matchers
 from evaluation.cache import Table
 from evaluation.faces import YUNET_SHA256, Faces, Pixels, YuNet, decode, face_at, main_face
 from evaluation.files import sha256_of
+from evaluation.gallery import Maker
 from evaluation.samples import SamplesUnusable
 
 Box = NDArray[np.float32]  # (4,) x1 y1 x2 y2
@@ -64,6 +65,10 @@ class Reader:
         if index is None:
             raise SamplesUnusable(f"{path}: no face found.")
         return np.asarray(faces.boxes[index], np.float32)
+
+    def maker(self, name: str) -> Maker:
+        """What the templates of one matcher were made by."""
+        return Maker(name, self.matchers[name].weights_sha256, "yunet", self.matchers[name].metric)
 
     def weights(self) -> dict[str, str]:
         """sha256 of every network that takes part."""

@@ -9,7 +9,7 @@ from PIL import Image
 
 from evaluation import arms, photos, protect, record
 from evaluation.faces import decode
-from evaluation.judge import judge, open_bench
+from evaluation.judge import judge, linkability, open_bench
 from evaluation.publishing import publish
 from evaluation.samples import SamplesUnusable, read_samples
 
@@ -148,3 +148,28 @@ def test_publishing_reaches_the_judge(bench, tmp_path):
     assert np.isclose(
         rates(after)["mean_mated_similarity"], rates(before)["mean_mated_similarity"], atol=0.05
     )
+
+
+def test_searching_returns_the_mates_of_clean_photos_and_nobody_behind_a_box(bench, tmp_path):
+    clean = judge(clean_files(bench), bench, with_quality=False)
+    boxed = {s: arms.solid_box(p, tmp_path, bench.boxes[s]) for s, p in clean_files(bench).items()}
+    lost = judge(boxed, bench, with_quality=False)
+    # 304 strangers' searches show an FPIR of 0.01 and none of 0.003.
+    assert set(rates(clean)["fnir"]) == {"0.01"}
+    assert rates(clean)["fnir"]["0.01"]["value"] == 0 and rates(lost)["fnir"]["0.01"]["value"] == 1
+    assert clean["failure_to_enrol"]["value"] == 0
+    assert lost["failure_to_enrol"]["value"] == lost["not_found"] / SUBJECTS
+
+
+def test_clean_photos_of_one_person_find_each_other_and_greyed_ones_do_not(bench, tmp_path):
+    photos_of = {s.subject: [s.probe, *s.mates] for s in bench.samples.probes}
+    stranger = next(subject for subject in bench.samples.distractors if subject not in photos_of)
+    with_stranger = photos_of | {stranger: [bench.samples.distractors[stranger]]}
+    clean = linkability(with_stranger, bench)["matchers"]["edgeface_xxs"]
+    assert clean["tar_at_thresholds_of_clean_photos"]["1e-3"]["value"] > 0.9
+    assert clean["tar_at_thresholds_of_these_photos"]["1e-2"]["value"] > 0.9
+    grey = tmp_path / "grey.png"
+    Image.new("RGB", (250, 250), (120, 120, 120)).save(grey)
+    lost = linkability({subject: [grey, grey] for subject in photos_of}, bench)
+    assert lost["not_found"] == lost["photos"] == 2 * SUBJECTS
+    assert lost["matchers"]["edgeface_xxs"]["tar_at_thresholds_of_clean_photos"]["1e-2"]["value"] == 0
