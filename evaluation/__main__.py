@@ -1,4 +1,4 @@
-"""`python -m evaluation photos|detectors|table`: measure, and show what was measured."""
+"""`python -m evaluation photos|pairs|gallery|detectors|table`: measure, and show what was measured."""
 
 from __future__ import annotations
 
@@ -58,6 +58,40 @@ def _photos(options: argparse.Namespace) -> int:
     return 0
 
 
+def _pairs(options: argparse.Namespace) -> int:
+    from evaluation import matchers, pairs, record
+    from evaluation.reading import Reader
+
+    named = pairs.read_pairs(options.data / options.photos / "pairs-dev.txt")
+    reader = Reader(options.data / "weights", matchers.names(), options.cache)
+    measured = pairs.measure(reader, named)
+    protocol = {
+        "pairs": len(named.same),
+        "same": int(named.same.sum()),
+        "folds": int(named.fold.max()) + 1,
+        "known": {"of": f"weights/README.md, dev people, folds 1 to {pairs.KNOWN_FOLDS}", **pairs.KNOWN},
+    }
+    record.write(options.out, "pairs", {"protocol": protocol, "weights": reader.weights(), **measured})
+    for warning in measured["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{options.out} written")
+    return 0
+
+
+def _gallery(options: argparse.Namespace) -> int:
+    from evaluation import identification, matchers, record
+    from evaluation.reading import Reader
+
+    reader = Reader(options.data / "weights", matchers.names(), options.cache)
+    measured = identification.measure(
+        reader, options.data / options.photos, options.sizes, options.seed, at_scale=options.scale
+    )
+    protocol = {"mates_enrolled": 1, "probes_each": 1, "seed": options.seed, "protected": "nothing"}
+    record.write(options.out, "gallery", {"protocol": protocol, "weights": reader.weights(), **measured})
+    print(f"{options.out} written")
+    return 0
+
+
 def _detectors(options: argparse.Namespace) -> int:
     from functools import partial
 
@@ -95,10 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(required=True)
 
     photos = verbs.add_parser("photos", help="cloak photos of known people, publish them, search for them")
-    photos.add_argument(
-        "--data", type=Path, default=default_data(), help="data pack; FACECLOAK_DATA sets the default"
-    )
-    photos.add_argument("--photos", default="lfw-dev", help="its folder in LFW layout")
+    _reading(photos)
     photos.add_argument("--out", type=Path, required=True, help="result file")
     photos.add_argument("--split", choices=("tuning", "judging"), default="judging")
     photos.add_argument("--subjects", type=int, default=150)
@@ -109,11 +140,25 @@ def _parser() -> argparse.ArgumentParser:
     photos.add_argument("--publish", default="jpeg90", help="none, jpegQ (4:2:0), jpegQ-444, half or blurS")
     photos.add_argument("--device", default="auto")
     photos.add_argument("--seed", type=int, default=0)
-    photos.add_argument(
-        "--cache", type=Path, default=ROOT / ".cache" / "evaluation", help="templates of clean photos"
-    )
     photos.add_argument("--work", type=Path, help="keep the written files here; temporary otherwise")
     photos.set_defaults(run=_photos)
+
+    pairs = verbs.add_parser("pairs", help="how accurate the matchers are on clean pairs of LFW")
+    _reading(pairs)
+    pairs.add_argument("--out", type=Path, default=ROOT / "evaluation" / "results" / "pairs.json")
+    pairs.set_defaults(run=_pairs)
+
+    gallery = verbs.add_parser("gallery", help="search for unprotected faces in galleries up to 300,000 people")
+    _reading(gallery)
+    gallery.add_argument("--out", type=Path, default=ROOT / "evaluation" / "results" / "gallery.json")
+    gallery.add_argument(
+        "--sizes", type=lambda text: [int(word) for word in text.split(",")], default=[1000, 10_000, 100_000, 300_000]
+    )
+    gallery.add_argument("--seed", type=int, default=0)
+    gallery.add_argument(
+        "--scale", type=int, metavar="N", help="also lose what compression loses, among N synthetic templates"
+    )
+    gallery.set_defaults(run=_gallery)
 
     detectors = verbs.add_parser("detectors", help="how many faces the engine's detectors miss")
     detectors.add_argument("--data", type=Path, default=default_data())
@@ -128,6 +173,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     table.set_defaults(run=_table)
     return parser
+
+
+def _reading(verb: argparse.ArgumentParser) -> None:
+    """What every verb that embeds photos takes."""
+    verb.add_argument("--data", type=Path, default=default_data(), help="data pack; FACECLOAK_DATA sets the default")
+    verb.add_argument("--photos", default="lfw-dev", help="its folder in LFW layout")
+    verb.add_argument(
+        "--cache", type=Path, default=ROOT / ".cache" / "evaluation", help="templates of clean photos"
+    )
 
 
 def default_data() -> Path:

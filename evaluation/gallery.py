@@ -153,7 +153,7 @@ class Gallery:
                 f"probes are {probes.shape}, the gallery of {self.made_by.matcher} is "
                 f"{self.templates.shape}: made by another matcher. Nothing was searched."
             )
-        return _comparable(probes, self.made_by.metric)
+        return comparable(probes, self.made_by.metric)
 
     def _rows_of(self, names: Sequence[str | None] | None, probes: int) -> NDArray[np.int64]:
         """Index of each named subject, -1 for None and for whoever is not enrolled."""
@@ -204,7 +204,7 @@ def enrol(
     labels = np.logical_or.reduceat(drawn[order], starts)
     if (labels != np.logical_and.reduceat(drawn[order], starts)).any():
         raise GalleryUnusable("a subject is both real and synthetic. Nobody was enrolled.")
-    ordered = _comparable(templates[order], made_by.metric)
+    ordered = comparable(templates[order], made_by.metric)
     return Gallery(names, labels, ordered, np.asarray(starts, np.int64), made_by)
 
 
@@ -242,7 +242,7 @@ def refuse_overlap(roles: dict[str, Sequence[str]]) -> None:
                 raise GalleryUnusable(f"{len(both)} subjects are both {one} and {other}: {shown}. Nothing was judged.")
 
 
-def _comparable(templates: Templates, metric: Metric) -> Templates:
+def comparable(templates: Templates, metric: Metric) -> Templates:
     """Contiguous float32, of unit length for the cosine."""
     lengths = np.linalg.norm(templates, axis=1)
     if not np.isfinite(templates).all() or (lengths == 0).any():

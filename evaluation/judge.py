@@ -126,16 +126,20 @@ def judge(files: Mapping[Sample, Path], bench: Bench, *, with_quality: bool = Tr
     rows = np.array([place[sample] for sample in files])
     sizes = {sample: bench.reader.find(sample.probe)[2] for sample in files}
     probes, enlarged = [], 0
+    unseen = dict.fromkeys(bench.reader.detectors, 0)
     for sample, path in files.items():
         _, faces, size = bench.reader.find(path)
-        ratio = size[0] / sizes[sample][0]
-        probes.append(bench.reader.templates(path, bench.boxes[sample] * np.float32(ratio)))
+        expected = bench.boxes[sample] * np.float32(size[0] / sizes[sample][0])
+        probes.append(bench.reader.templates(path, expected))
+        for detector in unseen:
+            unseen[detector] += not bench.reader.finds(path, expected, detector)
         enlarged += faces.enlarged and probes[-1] is not None
     bench.reader.save()
     found = np.array([probe is not None for probe in probes])
     return {
         "subjects": len(files),
         "not_found": int((~found).sum()),
+        "not_found_by": unseen,
         "failure_to_enrol": asdict(metrics.rate((~found).astype(np.float64), bench.seed)),
         "found_only_enlarged": int(enlarged),
         "equal_to_original": sum(

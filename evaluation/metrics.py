@@ -152,6 +152,12 @@ def accuracy_by_folds(scores: Scores, same: NDArray[np.bool_], fold: NDArray[np.
     return Accuracy(float(np.mean(right)), error, tuple(thresholds))
 
 
+def best_accuracy(scores: Scores, same: NDArray[np.bool_]) -> float:
+    """Share of pairs called right by the threshold that is best on these very pairs: a little optimistic."""
+    _numbers(scores, "pair")
+    return float(((scores > _best_threshold(scores, same)) == same).mean())
+
+
 def pairs_within(
     similarity: Scores, subjects: NDArray[np.str_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
