@@ -82,13 +82,17 @@ def _gallery(options: argparse.Namespace) -> int:
     from evaluation import identification, matchers, record
     from evaluation.reading import Reader
 
-    reader = Reader(options.data / "weights", matchers.names(), options.cache)
-    measured = identification.measure(
-        reader, options.data / options.photos, options.sizes, options.seed, at_scale=options.scale
-    )
+    folder = options.data / options.photos
     protocol = {"mates_enrolled": 1, "probes_each": 1, "seed": options.seed, "protected": "nothing"}
-    record.write(options.out, "gallery", {"protocol": protocol, "weights": reader.weights(), **measured})
-    print(f"{options.out} written")
+    reader = Reader(options.data / "weights", options.matchers or matchers.names(), options.cache)
+    if options.scale:
+        kind, out = "gallery-compressed", options.out.with_stem(f"{options.out.stem}-compressed")
+        measured = identification.measure_compressed(reader, folder, options.scale, options.seed)
+    else:
+        kind, out = "gallery", options.out
+        measured = identification.measure(reader, folder, options.sizes, options.seed)
+    record.write(out, kind, {"protocol": protocol, "weights": reader.weights(), **measured})
+    print(f"{out} written")
     return 0
 
 
@@ -156,8 +160,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     gallery.add_argument("--seed", type=int, default=0)
     gallery.add_argument(
-        "--scale", type=int, metavar="N", help="also lose what compression loses, among N synthetic templates"
+        "--scale", type=int, metavar="N", help="instead, what compression loses among N synthetic templates"
     )
+    gallery.add_argument("--matchers", type=lambda text: text.split(","), help="those alone; all otherwise")
     gallery.set_defaults(run=_gallery)
 
     detectors = verbs.add_parser("detectors", help="how many faces the engine's detectors miss")

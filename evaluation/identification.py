@@ -31,6 +31,10 @@ GROWTH = (50, 150, 500, 1_500, 15_000, 150_000)
 TIMED_PROBES = 20
 
 
+# By role and subject: of each photo a template (1, D) per matcher, or None where no face was found.
+Embedded = dict[str, dict[str, list[dict[str, NDArray[np.float32]] | None]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Crowd:
     """Templates of one matcher by role; a row per person."""
@@ -59,52 +63,57 @@ def assign(photos: dict[str, tuple[Path, ...]]) -> dict[str, dict[str, tuple[Pat
     return roles
 
 
-def measure(
-    reader: Reader, folder: Path, sizes: Sequence[int], seed: int, *, at_scale: int | None = None
-) -> dict[str, Any]:
+def measure(reader: Reader, folder: Path, sizes: Sequence[int], seed: int) -> dict[str, Any]:
     """Error rates, realism and cost for every matcher.
 
     Args:
         folder: in LFW layout.
         sizes: people in the gallery; beyond the real ones they are drawn.
-        at_scale: templates of the compressed gallery; None leaves it out.
     """
-    roles = assign(photos_by_subject(folder))
-    templates: dict[str, dict[str, list[dict[str, NDArray[np.float32]] | None]]] = {}
-    try:
-        for role, people in roles.items():
-            templates[role] = {s: [reader.templates(path) for path in paths] for s, paths in people.items()}
-        unseen = {
-            detector: sum(
-                not reader.finds(path, detector=detector) for p in roles.values() for q in p.values() for path in q
-            )
-            for detector in reader.detectors
-        }
-    finally:
-        reader.save()
+    templates = _embedded(reader, folder)
+    paths = [path for people in assign(photos_by_subject(folder)).values() for row in people.values() for path in row]
+    unseen = {
+        detector: sum(not reader.finds(path, detector=detector) for path in paths) for detector in reader.detectors
+    }
+    reader.save()
     twice = _under_two_names(templates, reader)
     enrolled = [one for role in ("searched", "others") for one in templates[role].values()]
-    result: dict[str, Any] = {
-        "people": {role: len(people) for role, people in roles.items()},
-        "photos": sum(len(paths) for people in roles.values() for paths in people.values()),
+    return {
+        "people": {role: len(people) for role, people in templates.items()},
+        "photos": len(paths),
         "not_detected": unseen,
         "failure_to_enrol": asdict(metrics.rate(np.array([float(one[0] is None) for one in enrolled]), seed)),
         "strangers_left_out_as_enrolled_under_another_name": len(twice),
-        "matchers": {},
+        "matchers": {
+            name: _of_one_matcher(_crowd(templates, name, reader.maker(name), twice), sizes, seed)
+            for name in reader.matchers
+        },
     }
-    for name in reader.matchers:
-        crowd = _crowd(templates, name, reader.maker(name), twice)
-        result["matchers"][name] = _of_one_matcher(crowd, sizes, seed)
-        if at_scale and crowd.made_by.metric == "cosine" and "at_scale" not in result and crowd.probes.shape[1] <= 128:
-            found = compressed.measure(
-                gallery.comparable(crowd.probes, "cosine"),
-                gallery.comparable(crowd.mates, "cosine"),
-                synthetic.fit(crowd.others, "cosine"),
-                at_scale,
-                np.random.default_rng(seed),
-            )
-            result["at_scale"] = {"matcher": name, **found}
-    return result
+
+
+def measure_compressed(reader: Reader, folder: Path, size: int, seed: int) -> dict[str, Any]:
+    """What compression loses among `size` templates, for the matchers that compare by cosine; see `compressed`."""
+    templates = _embedded(reader, folder)
+    result = {}
+    for name, matcher in reader.matchers.items():
+        if matcher.metric == "cosine":
+            crowd = _crowd(templates, name, reader.maker(name), set())
+            there = np.isfinite(crowd.probes).all(axis=1)
+            probes, mates = (gallery.comparable(rows[there], "cosine") for rows in (crowd.probes, crowd.mates))
+            population = synthetic.fit(crowd.others, "cosine")
+            result[name] = compressed.measure(probes, mates, population, size, np.random.default_rng(seed))
+    return {"matchers": result}
+
+
+def _embedded(reader: Reader, folder: Path) -> Embedded:
+    """Templates by role and subject."""
+    try:
+        return {
+            role: {subject: [reader.templates(path) for path in paths] for subject, paths in people.items()}
+            for role, people in assign(photos_by_subject(folder)).items()
+        }
+    finally:
+        reader.save()
 
 
 def _of_one_matcher(crowd: Crowd, sizes: Sequence[int], seed: int) -> dict[str, Any]:
@@ -213,7 +222,7 @@ def _plain_search(enrolled: Gallery, probes: Templates) -> NDArray[np.int64]:
 
 
 def _crowd(
-    templates: dict[str, dict[str, list[dict[str, NDArray[np.float32]] | None]]],
+    templates: Embedded,
     matcher: str,
     made_by: Maker,
     left_out: set[str],
@@ -234,9 +243,7 @@ def _crowd(
     return Crowd(made_by, tuple(searched), probes, mates, strangers, others)
 
 
-def _under_two_names(
-    templates: dict[str, dict[str, list[dict[str, NDArray[np.float32]] | None]]], reader: Reader
-) -> set[str]:
+def _under_two_names(templates: Embedded, reader: Reader) -> set[str]:
     """Strangers who are enrolled after all: every matcher finds somebody as alike as half of all mates are.
 
     lfw-dev has a few people under two names. Leaving one out that is only a double lowers the threshold, which favours
