@@ -19,7 +19,16 @@ def main(arguments: list[str] | None = None) -> int:
     cv2.setNumThreads(1)
     # OpenCV 5 warns at every YuNet that it chose its processor backend, which is what is wanted.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    return int(options.run(options))
+    from evaluation.files import FileMismatch
+    from evaluation.gallery import GalleryUnusable
+    from evaluation.metrics import ScoresUnusable
+    from evaluation.samples import SamplesUnusable
+
+    try:
+        return int(options.run(options))
+    except (FileMismatch, GalleryUnusable, SamplesUnusable, ScoresUnusable) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def _photos(options: argparse.Namespace) -> int:

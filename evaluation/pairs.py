@@ -48,9 +48,12 @@ def read_pairs(path: Path) -> Pairs:
     """A file in LFW's format; photos lie in the file's own folder.
 
     Raises:
-        SamplesUnusable: a line that names no pair, counts that differ from the first line, or a missing photo.
+        SamplesUnusable: no such file, a line that names no pair, counts that differ from the first line, or a missing
+            photo.
     """
-    head, *lines = path.read_text().splitlines()
+    if not path.is_file() or not (content := path.read_text().splitlines()):
+        raise SamplesUnusable(f"{path}: no list of pairs. Nothing was judged.")
+    head, *lines = content
     first, second, same = [], [], []
     for number, line in enumerate(lines, 2):
         words = line.split("\t")

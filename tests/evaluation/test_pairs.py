@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from evaluation import pairs
+from evaluation.__main__ import main
 from evaluation.pairs import measure, read_pairs, warnings
 from evaluation.reading import Reader
 from evaluation.samples import SamplesUnusable
@@ -36,6 +37,13 @@ def test_pairs_and_folds_are_read_as_lfw_writes_them(tmp_path):
 def test_a_file_that_is_no_list_of_pairs_is_refused(tmp_path, text, said):
     with pytest.raises(SamplesUnusable, match=said):
         read_pairs(write_pairs(tmp_path, text))
+
+
+def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path, capsys):
+    arguments = ["pairs", "--data", str(tmp_path), "--photos", "people", "--out", str(tmp_path / "pairs.json")]
+    assert main(arguments) == 2
+    assert "pairs-dev.txt: no list of pairs. Nothing was judged." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_lfw_dev_keeps_the_ten_folds_and_the_868_pairs_of_the_first_three(shared_data):
