@@ -2,7 +2,7 @@
 
 Each is drawn between two real people who are alike, and scattered so that all of them together have about the
 mean and the covariance of real templates. A normal distribution alone is no crowd: it has nobody's double, and at the
-threshold where one real stranger in 10,000 matches it lets through 6 to 100 times fewer. With two parents the ratio
+threshold where one real stranger in 10,000 matches it lets through 3 to 100 times fewer. With two parents the ratio
 is .7 to 1.3 for the three matchers (tests; `realism` in results/gallery.json).
 
 Two limits. A drawn person resembles its parents, so nobody may be a parent who is searched for. And the crowd
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from evaluation.gallery import GalleryUnusable, Templates
 from evaluation.matchers import Metric, similarities
 
-# The second parent is one of so many most alike. 5, 20 and 100 gave equal tails on the half of lfw-dev that was not
+# The second parent is one of so many most alike. 5, 20 and 100 gave about equal tails on the half of lfw-dev that was not
 # fitted; a few keep the drawn people inside their cluster.
 NEIGHBOURS = 10
 # Shares of the parents come from a U-shaped beta(0.3, 0.3). An even mix (1, 1) has thinner tails: ratios .6 to .8.
