@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from evaluation.gallery import GalleryUnusable, Templates
 from evaluation.matchers import Metric, similarities
 
-# The second parent is one of so many most alike. 5, 20 and 100 gave about equal tails on the half of lfw-dev that was not
-# fitted; a few keep the drawn people inside their cluster.
+# The second parent is one of so many most alike. 5, 20 and 100 gave about equal tails on the half of lfw-dev that was
+# not fitted; a few keep the drawn people inside their cluster.
 NEIGHBOURS = 10
 # Shares of the parents come from a U-shaped beta(0.3, 0.3). An even mix (1, 1) has thinner tails: ratios .6 to .8.
 SHAPE = 0.3

@@ -1,10 +1,12 @@
 """The pairs file, and matchers that are known to be good and known to be broken."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation import pairs
+from evaluation import pairs, record
 from evaluation.__main__ import main
 from evaluation.pairs import measure, read_pairs, warnings
 from evaluation.reading import Reader
@@ -80,3 +82,14 @@ def test_a_matcher_worse_than_it_is_known_to_be_is_named():
     blind = {"mobilefacenet": {"first_folds": {"accuracy": 0.985, "eer": 0.02, "tar": 0.99}}, "dlib_cpp": {}}
     (accuracy, eer) = warnings(blind)
     assert accuracy.startswith("mobilefacenet: accuracy is 0.9850, known is 0.9954") and "eer" in eer
+
+
+def test_the_committed_accuracy_is_within_a_point_of_what_is_known():
+    result = record.read(Path(record.__file__).parent / "results" / "pairs.json")
+    found = result["detectors"]["yunet"]
+    assert result["warnings"] == [] and found["photos_not_detected"] == 0
+    for name, known in pairs.KNOWN.items():
+        here = found["matchers"][name]
+        assert here["first_folds"]["pairs"] == 868
+        assert all(abs(here["first_folds"][figure] - known[figure]) < pairs.TOLERANCE for figure in known)
+    assert all(one["accuracy"]["mean"] > 0.985 for one in found["matchers"].values())
