@@ -1,4 +1,4 @@
-"""`python -m evaluation photos|detectors|table`: measure, and show what was measured."""
+"""`python -m evaluation photos|detectors|rekognition|table`: measure, and show what was measured."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import cv2
 
 ROOT = Path(__file__).resolve().parent.parent
 
+PUBLISH_HELP = "what happens to every file before it is judged: none, or a step of evaluation/publishing.py"
+ARM_HELP = "NAME=FOLDER: files another tool made of the same photos, by relative path or name; may be repeated"
+
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
@@ -23,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _photos(options: argparse.Namespace) -> int:
-    from evaluation import photos, record
+    from evaluation import arms, photos, record
     from evaluation.judge import open_bench
     from evaluation.samples import MATES
 
@@ -36,10 +39,19 @@ def _photos(options: argparse.Namespace) -> int:
         photos=options.photos,
         seed=options.seed,
     )
+    probes, root = [sample.probe for sample in bench.samples.probes], options.data / options.photos
+    supplied = {name: arms.supplied(folder, probes, root) for name, folder in options.arm}
     with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
         work = options.work or Path(temporary)
         measured = photos.measure(
-            bench, options.strengths, options.publish, work, device=options.device, seed=options.seed
+            bench,
+            options.strengths,
+            options.publish,
+            work,
+            made=options.made,
+            supplied=supplied,
+            device=options.device,
+            seed=options.seed,
         )
     protocol = {
         "split": options.split,
@@ -77,6 +89,73 @@ def _detectors(options: argparse.Namespace) -> int:
     return 0
 
 
+def _rekognition(options: argparse.Namespace) -> int:
+    from datetime import timedelta
+
+    from evaluation import rekognition
+    from evaluation.arms import ArmIncomplete
+
+    try:
+        if options.delete_left_over:
+            service = rekognition.connect(rekognition.upload_of(0, options.region), options.send)
+            for name in rekognition.delete_left_over(service, timedelta(hours=24)):
+                print(f"{name} deleted")
+            return 0
+        return _searched_by_rekognition(options)
+    except (rekognition.RekognitionFailed, ArmIncomplete) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _searched_by_rekognition(options: argparse.Namespace) -> int:
+    from itertools import islice
+
+    from evaluation import arms, protect, record, rekognition, rekognition_arms
+    from evaluation.publishing import publish
+    from evaluation.reading import Reader
+    from evaluation.samples import read_samples
+
+    if options.out is None:
+        raise rekognition.RekognitionFailed("no --out: the result has no place. Nothing was sent.")
+    root = options.data / options.photos
+    samples = read_samples(root, options.split, options.subjects)
+    probes = {sample: sample.probe for sample in samples.probes}
+    known = {sample.subject for sample in probes}
+    strangers = {subject: path for subject, path in samples.distractors.items() if subject not in known}
+    distractors = dict(islice(strangers.items(), options.strangers))
+    reader = Reader(options.data / "weights", [], options.cache)
+    boxes = {sample: reader.main_box(sample.probe) for sample in probes}
+    written = {"clean": probes} | {
+        name: dict(zip(probes, arms.supplied(folder, list(probes.values()), root).values(), strict=True))
+        for name, folder in options.arm
+    }
+    with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
+        for strength in options.strengths:
+            cloaked = protect.protect(list(probes.values()), Path(temporary) / strength, strength)
+            written[strength] = {sample: cloaked[path] for sample, path in probes.items() if path in cloaked}
+        published = {
+            name: {
+                sample: publish(path, Path(temporary) / "published" / name / sample.subject, options.publish)
+                for sample, path in files.items()
+            }
+            for name, files in written.items()
+        }
+        photos = rekognition_arms.photos_to_send(published, list(probes), distractors)
+        service = rekognition.connect(rekognition.upload_of(photos, options.region), options.send)
+        measured = rekognition_arms.measure(published, list(probes), distractors, boxes, service)
+    protocol = {
+        "split": options.split,
+        "publish": options.publish,
+        "subjects": len(probes),
+        "strangers": len(distractors),
+    }
+    record.write(options.out, "rekognition", {"protocol": protocol, **measured})
+    for warning in measured["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(f"{options.out} written")
+    return 0
+
+
 def _table(options: argparse.Namespace) -> int:
     from evaluation import table
 
@@ -106,7 +185,14 @@ def _parser() -> argparse.ArgumentParser:
     photos.add_argument(
         "--strengths", type=lambda text: text.split(","), default=["light", "balanced", "strong"]
     )
-    photos.add_argument("--publish", default="jpeg90", help="none, jpegQ (4:2:0), jpegQ-444, half or blurS")
+    photos.add_argument("--publish", default="jpeg90", help=PUBLISH_HELP)
+    photos.add_argument("--arm", type=_named_folder, action="append", default=[], help=ARM_HELP)
+    photos.add_argument(
+        "--made",
+        type=lambda text: text.split(","),
+        default=[],
+        help="further arms: naive-blur, naive-mosaic, redact-solid, -mosaic, -blur, -ring",
+    )
     photos.add_argument("--device", default="auto")
     photos.add_argument("--seed", type=int, default=0)
     photos.add_argument(
@@ -120,6 +206,26 @@ def _parser() -> argparse.ArgumentParser:
     detectors.add_argument("--out", type=Path, default=ROOT / "evaluation" / "results" / "detectors.json")
     detectors.set_defaults(run=_detectors)
 
+    amazon = verbs.add_parser(
+        "rekognition", help="search with Amazon Rekognition; says what it would send and sends nothing without --send"
+    )
+    amazon.add_argument("--data", type=Path, default=default_data())
+    amazon.add_argument("--photos", default="lfw-dev")
+    amazon.add_argument("--out", type=Path, help="result file")
+    amazon.add_argument("--split", choices=("tuning", "judging"), default="judging")
+    amazon.add_argument("--subjects", type=int, default=20)
+    amazon.add_argument("--strangers", type=int, default=500, help="people in the gallery beside the subjects")
+    amazon.add_argument("--strengths", type=lambda text: text.split(","), default=[])
+    amazon.add_argument("--arm", type=_named_folder, action="append", default=[], help=ARM_HELP)
+    amazon.add_argument("--publish", default="jpeg90", help=PUBLISH_HELP)
+    amazon.add_argument("--cache", type=Path, default=ROOT / ".cache" / "evaluation")
+    amazon.add_argument("--region", help="an AWS region with Rekognition; boto3's own setting otherwise")
+    amazon.add_argument("--send", metavar='"N photos to REGION"', help="consent, in the words the command asks for")
+    amazon.add_argument(
+        "--delete-left-over", action="store_true", help="only delete what killed runs left there over a day ago"
+    )
+    amazon.set_defaults(run=_rekognition)
+
     table = verbs.add_parser("table", help="put the results into README")
     table.add_argument("--readme", type=Path, default=ROOT / "README.md")
     table.add_argument("--results", type=Path, default=ROOT / "evaluation" / "results")
@@ -128,6 +234,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     table.set_defaults(run=_table)
     return parser
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition("=")
+    if not name or not folder:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=FOLDER")
+    return name, Path(folder)
 
 
 def default_data() -> Path:

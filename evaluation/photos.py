@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,24 @@ WHITE_BOX = ("dlib_cpp",)
 CLEAN_TAR = 0.85
 
 
-def measure(bench: Bench, strengths: Sequence[str], step: str, work: Path, **options: Any) -> dict[str, Any]:
+def measure(
+    bench: Bench,
+    strengths: Sequence[str],
+    step: str,
+    work: Path,
+    *,
+    made: Sequence[str] = (),
+    supplied: Mapping[str, Mapping[Path, Path]] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
     """Every arm of one run.
 
     Args:
         strengths: presets of the engine, one arm each, and one placebo of the same size each.
         step: what happens to every file before it is judged, see `publishing`.
         work: folder for the written files; existing ones in it are replaced.
+        made: further arms by their name in `arms.names()`.
+        supplied: further arms by name, as `arms.supplied` gives them.
         options: passed on to the engine.
     """
     probes = bench.samples.probes
@@ -54,6 +65,14 @@ def measure(bench: Bench, strengths: Sequence[str], step: str, work: Path, **opt
         }
         placebo = _placebo(cloaked, bench, work / f"noise-as-{strength}")
         results[f"noise as {strength}"] = _judged(placebo, bench, step, work / f"noise-as-{strength}")
+    photos_boxes = {sample.probe: bench.boxes[sample] for sample in probes}
+    further: dict[str, Mapping[Path, Path]] = {name: arms.make(name, photos_boxes, work / name) for name in made}
+    further |= supplied or {}
+    for name, made_from in further.items():
+        if name in results:
+            raise ValueError(f"two arms are called {name!r}. Nothing was recorded.")
+        files = {sample: made_from[sample.probe] for sample in probes if sample.probe in made_from}
+        results[name] = _judged(files, bench, step, work / name) | {"not_written": len(probes) - len(files)}
     return {
         "white_box": [name for name in bench.galleries if name in WHITE_BOX],
         "held_out": [name for name in bench.galleries if name not in WHITE_BOX],

@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# What the engine can cover a head with.
+STYLES = ("solid", "mosaic", "blur", "ring")
+
+
+class EngineLacks(RuntimeError):
+    """The engine that is installed cannot do what an arm needs."""
+
 
 def protect(paths: Sequence[Path], folder: Path, strength: str, **options: Any) -> dict[Path, Path]:
     """Cloak photos and return where each written file is; a photo that the engine refused is absent.
@@ -25,6 +32,23 @@ def protect(paths: Sequence[Path], folder: Path, strength: str, **options: Any) 
     outputs = [folder / f"{number:04d}-{path.name}" for number, path in enumerate(paths)]
     cloak.cloak_photos(paths, outputs, cloak.Settings(strength=strength, **options))  # type: ignore[arg-type]
     return {path: output for path, output in zip(paths, outputs, strict=True) if output.is_file()}
+
+
+def redact(paths: Sequence[Path], folder: Path, style: str, **options: Any) -> dict[Path, Path]:
+    """Cover the faces of photos and return where each written file is, as `protect` does.
+
+    Args:
+        style: one of `STYLES`; the engine takes it as the treatment.
+    Raises:
+        EngineLacks: rather than an arm of cloaks that is called a redaction.
+    """
+    from dataclasses import fields
+
+    import cloak
+
+    if "treatment" not in {field.name for field in fields(cloak.Settings)}:
+        raise EngineLacks(f"the engine {cloak.__version__} has no treatments, so no arm redact-{style}. Nothing made.")
+    return protect(paths, folder, "balanced", treatment=style, **options)
 
 
 def engine_settings(strength: str, **options: Any) -> dict[str, Any]:

@@ -126,8 +126,13 @@ def test_the_measurement_runs_every_arm_and_writes_a_valid_result(bench, tmp_pat
 
     monkeypatch.setattr(protect, "protect", paint)
     monkeypatch.setattr(protect, "engine_settings", lambda strength, **options: {"strength": strength})
-    measured = photos.measure(bench, ["strong"], "jpeg90", tmp_path / "work")
-    assert list(measured["arms"]) == ["clean", "no-op", "solid box", "strong", "noise as strong"]
+    theirs = {sample.probe: sample.probe for sample in bench.samples.probes}
+    measured = photos.measure(
+        bench, ["strong"], "jpeg90", tmp_path / "work", made=["naive-blur"], supplied={"theirs": theirs}
+    )
+    ours = ["clean", "no-op", "solid box", "strong", "noise as strong", "naive-blur"]
+    assert list(measured["arms"]) == [*ours, "theirs"]
+    assert measured["arms"]["theirs"] == measured["arms"]["clean"] | {"not_written": 0}
     strong, placebo = measured["arms"]["strong"], measured["arms"]["noise as strong"]
     assert strong["not_written"] == 1 and strong["subjects"] == SUBJECTS - 1
     assert rates(strong)["tar"]["1e-2"]["value"] < rates(measured["arms"]["clean"])["tar"]["1e-2"]["value"]
