@@ -192,21 +192,31 @@ def _rates(
 def mean_quality(files: Mapping[Sample, Path], bench: Bench) -> dict[str, Any]:
     """Means over the arm; largest change is the largest of all."""
     seen: dict[str, list[quality.Quality]] = {"photo": [], "face": []}
+    outside: list[quality.Outside] = []
     for sample, path in files.items():
-        original, written = decode(sample.probe), decode(path)
+        original = decode(sample.probe)
+        written = quality.shown_at(decode(path), original.shape[:2])
         seen["photo"].append(quality.compare(original, written))
         crops = [quality.crop(pixels, bench.boxes[sample]) for pixels in (original, written)]
         seen["face"].append(quality.compare(*crops))
-    return {
+        outside.append(quality.outside(original, written, bench.boxes[sample]))
+    means = {
         part: {
             "psnr_db": _finite(np.mean([one.psnr_db for one in all_])),
             "ssim": float(np.mean([one.ssim for one in all_])),
+            "ms_ssim": float(np.mean([one.ms_ssim for one in all_])),
             "ssimulacra2": float(np.mean([one.ssimulacra2 for one in all_])),
             "ssimulacra2_reference": float(np.mean([one.ssimulacra2_reference for one in all_])),
             "ssimulacra2_lowest_tenth": float(np.percentile([one.ssimulacra2 for one in all_], 10)),
             "largest_change": max(one.largest_change for one in all_),
         }
         for part, all_ in seen.items()
+    }
+    return means | {
+        "outside_face": {
+            "bytes_changed": float(np.mean([one.changed for one in outside])),
+            "share_changed": float(np.mean([one.share for one in outside])),
+        }
     }
 
 

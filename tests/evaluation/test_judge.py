@@ -51,6 +51,7 @@ def test_clean_photos_are_matched_and_ranked_first(bench):
     assert rates(clean)["tar"]["1e-3"]["value"] > 0.9
     assert rates(clean)["rank_1"]["value"] == rates(clean)["self_tar"]["1e-3"]["value"] == 1
     assert clean["quality"]["face"]["ssimulacra2"] == 100
+    assert clean["quality"]["outside_face"] == {"bytes_changed": 0, "share_changed": 0}
 
 
 def test_the_no_op_arm_equals_clean_exactly(bench, tmp_path):
@@ -98,8 +99,9 @@ def test_a_published_file_of_half_the_size_is_still_the_same_face(bench, tmp_pat
     sample = bench.samples.probes[0]
     path = tmp_path / "half.png"
     Image.fromarray(decode(sample.probe)).resize((125, 125), Image.Resampling.LANCZOS).save(path)
-    result = judge({sample: path}, bench, with_quality=False)
+    result = judge({sample: path}, bench)
     assert result["not_found"] == 0 and rates(result)["self_tar"]["1e-2"]["value"] == 1
+    assert result["quality"]["photo"]["ms_ssim"] > 0.9
 
 
 def test_an_empty_arm_is_refused(bench):
