@@ -256,7 +256,6 @@ class Collection:
     def __init__(self, service: Service, name: str) -> None:
         self._service = service
         self._subject_of: dict[str, str] = {}
-        self._faces: set[str] = set()
         self.name = name
 
     def enrol(self, subject: str, picture: Picture, expected: Box | None = None) -> bool:
@@ -281,7 +280,6 @@ class Collection:
             if expected is not None and not _is_at(expected, record["Face"]["BoundingBox"], picture):
                 self._service.call("delete_faces", CollectionId=self.name, FaceIds=[face])
                 continue
-            self._faces.add(face)
             self._subject_of[opaque] = subject
             return True
         return False
@@ -317,16 +315,17 @@ class Collection:
         return Candidates(tuple(ranked), tuple(best[subject] for subject in ranked))
 
     def check(self) -> int:
-        """ListFaces: how many faces are enrolled.
+        """ListFaces: how many photos are enrolled. A photo sent twice, because an answer was lost, counts once.
 
         Raises:
             RekognitionFailed: the service holds other faces than were enrolled, so its rates would be of another
                 gallery.
         """
-        held = {face["FaceId"] for face in self._service.pages("list_faces", "Faces", CollectionId=self.name)}
-        if held != self._faces:
+        faces = self._service.pages("list_faces", "Faces", CollectionId=self.name)
+        held = {face.get("ExternalImageId", "") for face in faces}
+        if held != set(self._subject_of):
             raise RekognitionFailed(
-                f"{self.name}: holds {len(held)} faces, {len(self._faces)} were enrolled. Nothing was judged."
+                f"{self.name}: holds {len(held)} photos, {len(self._subject_of)} were enrolled. Nothing was judged."
             )
         return len(held)
 
@@ -341,9 +340,11 @@ def collection(service: Service) -> Iterator[Collection]:
             service.call("create_collection", CollectionId=name)
         except ServiceBusy:  # a lost answer may have followed a collection that was made
             raise
-        except RekognitionFailed:
-            exists = False
-            raise
+        except RekognitionFailed as error:
+            # The name is random, so whoever made it was a first try whose answer was lost.
+            if _code(error) != "ResourceAlreadyExistsException":
+                exists = False
+                raise
         yield Collection(service, name)
     finally:
         if exists:
@@ -430,15 +431,16 @@ def _delete_whatever_happens(service: Service, name: str) -> None:
 
 
 def _delete(service: Service, name: str) -> None:
-    from botocore.exceptions import ClientError
-
     try:
         service.call("delete_collection", CollectionId=name)
     except RekognitionFailed as error:
-        cause = error.__cause__
-        if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ResourceNotFoundException":
-            return
-        raise
+        if _code(error) != "ResourceNotFoundException":
+            raise
+
+
+def _code(error: RekognitionFailed) -> str:
+    """The service's own name for what went wrong, empty where it did not answer."""
+    return str(getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", ""))
 
 
 def _advice(code: str) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import boto3
 import numpy as np
 import pytest
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
 from PIL import Image
@@ -220,7 +220,7 @@ def test_faces_and_collections_are_read_page_by_page(tmp_path):
 
 def test_a_gallery_that_is_not_the_one_enrolled_is_not_judged(tmp_path):
     stand_in = StandIn()
-    with pytest.raises(RekognitionFailed, match="holds 0 faces, 1 were enrolled"):
+    with pytest.raises(RekognitionFailed, match="holds 0 photos, 1 were enrolled"):
         with collection(service_of(stand_in)) as people:
             people.enrol("Ana", prepare(plain(tmp_path / "a.png", (200, 0, 0))))
             stand_in.collections[people.name].clear()
@@ -308,6 +308,26 @@ def test_no_way_to_the_service_is_tried_again_and_then_said():
 
     with pytest.raises(ServiceBusy, match="Could not connect"):
         service_of(StandIn(before=unreachable)).call("list_collections")
+
+
+@pytest.mark.parametrize("operation", ["CreateCollection", "IndexFaces"])
+def test_an_answer_that_was_lost_makes_nothing_twice(tmp_path, operation):
+    lost = iter([True])
+
+    def lose_the_first_answer(asked, body):
+        if asked == operation and next(lost, False):
+            getattr(stand_in, asked)(body)
+            raise ReadTimeoutError(endpoint_url="https://rekognition.eu-west-1.amazonaws.com")
+        if asked == "CreateCollection" and body["CollectionId"] in stand_in.collections:
+            return refusal("ResourceAlreadyExistsException")
+
+    stand_in = StandIn(before=lose_the_first_answer)
+    picture = prepare(plain(tmp_path / "a.png", (200, 0, 0)))
+    with collection(service_of(stand_in)) as people:
+        people.enrol("Ana", picture)
+        assert people.check() == 1
+        assert people.search(picture).subjects == ("Ana",)
+    assert not stand_in.collections
 
 
 def test_refused_access_is_said_at_once(real_client):
