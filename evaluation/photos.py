@@ -44,6 +44,13 @@ def measure(
     """
     probes = bench.samples.probes
     originals = {sample: sample.probe for sample in probes}
+    # First, because an arm that cannot be made should be known before an hour of cloaking.
+    photos_boxes = {sample.probe: bench.boxes[sample] for sample in probes}
+    further: dict[str, Mapping[Path, Path]] = {name: arms.make(name, photos_boxes, work / name) for name in made}
+    further |= supplied or {}
+    always = {"clean", "no-op", "solid box", *strengths, *(f"noise as {strength}" for strength in strengths)}
+    if twice := always & set(further):
+        raise ValueError(f"two arms are called {', '.join(sorted(twice))}. Nothing was judged.")
     unchanged = {sample: arms.no_op(sample.probe, work / "no-op") for sample in probes}
     boxed = {
         sample: arms.solid_box(sample.probe, work / "solid-box", bench.boxes[sample]) for sample in probes
@@ -65,12 +72,7 @@ def measure(
         }
         placebo = _placebo(cloaked, bench, work / f"noise-as-{strength}")
         results[f"noise as {strength}"] = _judged(placebo, bench, step, work / f"noise-as-{strength}")
-    photos_boxes = {sample.probe: bench.boxes[sample] for sample in probes}
-    further: dict[str, Mapping[Path, Path]] = {name: arms.make(name, photos_boxes, work / name) for name in made}
-    further |= supplied or {}
     for name, made_from in further.items():
-        if name in results:
-            raise ValueError(f"two arms are called {name!r}. Nothing was recorded.")
         files = {sample: made_from[sample.probe] for sample in probes if sample.probe in made_from}
         results[name] = _judged(files, bench, step, work / name) | {"not_written": len(probes) - len(files)}
     return {

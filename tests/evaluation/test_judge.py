@@ -147,6 +147,12 @@ def test_the_measurement_runs_every_arm_and_writes_a_valid_result(bench, tmp_pat
     assert json.loads((tmp_path / "run.json").read_text())["kind"] == "photos"
 
 
+def test_two_arms_of_one_name_are_refused_before_anything_is_made(bench, tmp_path):
+    with pytest.raises(ValueError, match="two arms are called clean"):
+        photos.measure(bench, [], "none", tmp_path / "work", supplied={"clean": {}})
+    assert not (tmp_path / "work").exists()
+
+
 def test_publishing_reaches_the_judge(bench, tmp_path):
     """A figure said to be after JPEG must differ from the one before it."""
     published = {s: publish(p, tmp_path, "jpeg50") for s, p in clean_files(bench).items()}
