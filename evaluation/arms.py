@@ -57,6 +57,9 @@ def make(name: str, boxes: Mapping[Path, Box], folder: Path) -> dict[Path, Path]
     style = name.removeprefix("redact-")
     if style == name or style not in protect.STYLES:
         raise ValueError(f"no arm is called {name!r}; there are {', '.join(names())}.")
+    for left_over in folder.glob("*"):  # of an earlier run: it would pass for a file of this one
+        if left_over.is_file():
+            left_over.unlink()
     return protect.redact(list(boxes), folder, style)
 
 

@@ -44,13 +44,14 @@ def measure(
     """
     probes = bench.samples.probes
     originals = {sample: sample.probe for sample in probes}
+    names = ["clean", "no-op", "solid box", *strengths, *(f"noise as {strength}" for strength in strengths)]
+    names += [*made, *(supplied or {})]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two arms of one name among {', '.join(names)}. Nothing was judged.")
     # First, because an arm that cannot be made should be known before an hour of cloaking.
     photos_boxes = {sample.probe: bench.boxes[sample] for sample in probes}
     further: dict[str, Mapping[Path, Path]] = {name: arms.make(name, photos_boxes, work / name) for name in made}
     further |= supplied or {}
-    always = {"clean", "no-op", "solid box", *strengths, *(f"noise as {strength}" for strength in strengths)}
-    if twice := always & set(further):
-        raise ValueError(f"two arms are called {', '.join(sorted(twice))}. Nothing was judged.")
     unchanged = {sample: arms.no_op(sample.probe, work / "no-op") for sample in probes}
     boxed = {
         sample: arms.solid_box(sample.probe, work / "solid-box", bench.boxes[sample]) for sample in probes

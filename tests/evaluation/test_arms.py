@@ -125,6 +125,13 @@ def test_a_redaction_arm_asks_the_engine_for_that_treatment(monkeypatch, tmp_pat
         assert not asked
 
 
+def test_a_file_of_an_earlier_run_does_not_pass_for_one_of_this_run(monkeypatch, tmp_path, astronaut_png):
+    (tmp_path / "arm").mkdir()
+    (tmp_path / "arm" / "0000-astronaut.png").write_bytes(b"old")
+    monkeypatch.setattr(protect, "redact", lambda paths, folder, style: dict.fromkeys(folder.iterdir()))
+    assert arms.make("redact-solid", {astronaut_png: ASTRONAUT_BOX}, tmp_path / "arm") == {}
+
+
 def test_the_command_refuses_an_arm_without_a_folder():
     run = subprocess.run(
         [sys.executable, "-m", "evaluation", "photos", "--out", "x.json", "--arm", "fawkes"],

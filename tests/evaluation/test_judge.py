@@ -148,7 +148,7 @@ def test_the_measurement_runs_every_arm_and_writes_a_valid_result(bench, tmp_pat
 
 
 def test_two_arms_of_one_name_are_refused_before_anything_is_made(bench, tmp_path):
-    with pytest.raises(ValueError, match="two arms are called clean"):
+    with pytest.raises(ValueError, match="two arms of one name"):
         photos.measure(bench, [], "none", tmp_path / "work", supplied={"clean": {}})
     assert not (tmp_path / "work").exists()
 
