@@ -6,9 +6,10 @@
   it took MobileFaceNet from none ranked first of 360 to one in four.
 - `searched`: what such a searcher finds, at thresholds of his own.
 
-Both cost processor time and no training. On one core, per 250 px photo: eight views 8 detections and 8 embeddings,
-0.1 to 0.3 s with one matcher; a parrot gallery once the tool (0.6 to 1.6 s for a cloak, milliseconds for a redaction)
-and one embedding per enrolled photo. So a police department can afford either for a whole gallery.
+Both cost processor time and no training. On one core, per 250 px photo: eight views are 8 detections and 8 embeddings,
+0.1 s with a small matcher and 0.8 s with dlib's; a parrot gallery is once the tool (0.6 to 1.6 s for a cloak,
+milliseconds for a redaction) and one embedding per enrolled photo. A police department can afford either for a whole
+gallery.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Hand-made features of the aligned chip (how much there is of each spatial freque
 a logistic regression, trained on subjects other than those it is tried on. A better detector surely exists, so a low
 AUC is no proof that a cloak cannot be seen; a high one is proof that it can.
 
-Budget on one core: about 4 ms of features per face and under a second of training; the detection before it, 20 ms per
-250 px photo, is most of the cost.
+Budget on one core: 10 ms per 250 px photo, finding the face included, and under a second of training. That is little:
+120 cloaks of `light`, half of them to learn from, gave an AUC of 0.91 after JPEG 90 and of 0.63 after JPEG 50.
 
 Source of the features: Pevny, Bas and Fridrich, IEEE TIFS 5(2), 2010 (differences of neighbours, truncated, by pairs).
 """
