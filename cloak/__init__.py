@@ -10,32 +10,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cloak.choices import Choices, Region
     from cloak.errors import (
+        ChoicesInvalid,
         CloakError,
         NoFaceFound,
+        NotEnsured,
         OutputRefused,
         PhotoTooLarge,
         PhotoUnreadable,
         PhotoUnsupported,
+        ReferenceUnusable,
         ReportUnreadable,
         SettingsInvalid,
         WeightsCorrupt,
         WeightsMissing,
     )
-    from cloak.protect import cloak_photos, find_faces
+    from cloak.protect import cloak_photos, draw_faces, find_faces
     from cloak.report import load_report
     from cloak.settings import PRESETS, Preset, Progress, Settings
-    from cloak.types import FaceReport, Faces, Outcome, Photo, Report, Verdict
+    from cloak.types import KEEP, FaceReport, Faces, Outcome, Photo, Report, Treatment, Verdict
     from cloak.verify import verify_photo
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "KEEP",
     "PRESETS",
+    "Choices",
+    "ChoicesInvalid",
     "CloakError",
     "FaceReport",
     "Faces",
     "NoFaceFound",
+    "NotEnsured",
     "Outcome",
     "OutputRefused",
     "Photo",
@@ -44,27 +52,33 @@ __all__ = [
     "PhotoUnsupported",
     "Preset",
     "Progress",
+    "ReferenceUnusable",
+    "Region",
     "Report",
     "ReportUnreadable",
     "Settings",
     "SettingsInvalid",
+    "Treatment",
     "Verdict",
     "WeightsCorrupt",
     "WeightsMissing",
     "__version__",
     "cloak_photos",
+    "draw_faces",
     "find_faces",
     "load_report",
     "verify_photo",
 ]
 
 _MODULES = {
-    "cloak.errors": ("CloakError", "NoFaceFound", "OutputRefused", "PhotoTooLarge", "PhotoUnreadable",
-                     "PhotoUnsupported", "ReportUnreadable", "SettingsInvalid", "WeightsCorrupt", "WeightsMissing"),
-    "cloak.protect": ("cloak_photos", "find_faces"),
+    "cloak.choices": ("Choices", "Region"),
+    "cloak.errors": ("ChoicesInvalid", "CloakError", "NoFaceFound", "NotEnsured", "OutputRefused", "PhotoTooLarge",
+                     "PhotoUnreadable", "PhotoUnsupported", "ReferenceUnusable", "ReportUnreadable",
+                     "SettingsInvalid", "WeightsCorrupt", "WeightsMissing"),
+    "cloak.protect": ("cloak_photos", "draw_faces", "find_faces"),
     "cloak.report": ("load_report",),
     "cloak.settings": ("PRESETS", "Preset", "Progress", "Settings"),
-    "cloak.types": ("FaceReport", "Faces", "Outcome", "Photo", "Report", "Verdict"),
+    "cloak.types": ("KEEP", "FaceReport", "Faces", "Outcome", "Photo", "Report", "Treatment", "Verdict"),
     "cloak.verify": ("verify_photo",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -33,12 +33,32 @@ class SettingsInvalid(CloakError, ValueError):
     """A setting is out of range, not finite, or names a thing that does not exist."""
 
 
+class ChoicesInvalid(CloakError, ValueError):
+    """What a person chose cannot be read, or speaks of a face or region that the photo does not have."""
+
+
+class NotEnsured(CloakError):
+    """A face is still matched after everything was done that `ensure` can do."""
+
+
+class ReferenceUnusable(CloakError):
+    """A reference photo does not show exactly one face, or shows somebody else than the others."""
+
+
 class WeightsMissing(CloakError):
     """A weight file is not on this machine."""
 
 
 class WeightsCorrupt(CloakError):
     """A weight file is not the file that was vouched for. It was not loaded."""
+
+
+class ModelRefused(CloakError):
+    """A model cannot be installed or removed as asked. The installed models are as they were."""
+
+
+class FetchFailed(CloakError):
+    """A weight file did not arrive, or more or less than it did. Nothing was installed."""
 
 
 class ReportUnreadable(CloakError):

@@ -8,6 +8,7 @@ delta is low-frequency, which survives JPEG and resizing.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -100,6 +101,32 @@ def lay(delta: NDArray[np.float32], grid: Grid, onto: NDArray[np.float32]) -> No
         delta = np.clip(enlarged, -peak, peak) * is_inside[..., None]
     there, here = _overlap(onto.shape, grid.left, grid.top, grid.side_px)
     onto[there] += delta[here]
+
+
+def windows(squares: Sequence[Square], shape: tuple[int, ...]) -> list[tuple[tuple[slice, slice], list[int]]]:
+    """Parts of a picture (rows, columns) that cover all squares without overlapping, each with its squares' indices.
+
+    So that the changes to a large photo can be added up part by part: a float for each value of 100 megapixels would
+    take 1.2 GB.
+    """
+    parts: list[tuple[list[int], list[int]]] = []  # [top, bottom, left, right], members
+    for index, square in enumerate(squares):
+        rows, columns = _overlap(shape, square.left, square.top, square.side_px)[0]
+        edges, members = [rows.start, rows.stop, columns.start, columns.stop], [index]
+        # What touches is united, which makes it larger, so that it may touch another one
+        while touching := [part for part in parts if _touch(part[0], edges)]:
+            for part in touching:
+                parts.remove(part)
+                edges = [min(edges[0], part[0][0]), max(edges[1], part[0][1]),
+                         min(edges[2], part[0][2]), max(edges[3], part[0][3])]
+                members += part[1]
+        parts.append((edges, members))
+    return [((slice(top, bottom), slice(left, right)), sorted(members))
+            for (top, bottom, left, right), members in parts]
+
+
+def _touch(a: list[int], b: list[int]) -> bool:
+    return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]
 
 
 def _centre_and_size(box: NDArray[np.floating]) -> tuple[tuple[float, float], float, float]:

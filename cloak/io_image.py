@@ -1,160 +1,132 @@
-"""Files <-> pixels, for photos.
+"""Photo files <-> pixels.
 
 Reading: the bytes are read once, the header is judged before any pixel memory is taken, and whatever cannot be
-kept in kind is refused rather than lost silently. Writing: only pixels, alpha and the colour profile reach the
-file; there is no list of metadata to remove because nothing else is ever passed on. A file gets its name last.
+kept in kind is refused, or noted, rather than lost silently. Encoding: only pixels, alpha, the colour profile and, if
+asked, a credit made anew reach the bytes; there is no list of metadata to remove because nothing else is passed on.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
-import io
 import os
-import secrets
 import stat
-import struct
-import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
-from PIL import Image
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 
-from cloak.errors import OutputRefused, PhotoTooLarge, PhotoUnreadable, PhotoUnsupported
-from cloak.types import Photo, Pixels
+from cloak import colour, decoders, encoders, headers
+from cloak.errors import PhotoTooLarge, PhotoUnreadable, PhotoUnsupported
+from cloak.formats import HEAD_BYTES, SUPPORTED, other_format, sniff
+from cloak.headers import Broken, Refused
+from cloak.icc import colours_only
+from cloak.metadata import Blocks, SourceType, blocks, read_credit
+from cloak.types import Photo, Pixels, output_format
 
-Format: TypeAlias = Literal["JPEG", "PNG"]
-
-SUFFIXES: dict[Format, tuple[str, ...]] = {"JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"), "PNG": (".png",)}
-
-# The longest name of ext4, APFS, NTFS and of nearly every other file system, in bytes.
-MAX_NAME_BYTES = 255
+# What of the metadata of the input is written again: nothing, or who is to be credited.
+Metadata: TypeAlias = Literal["strip", "credit"]
 
 # Phones append whole films to a JPEG, and makers write megabytes of notes; the pixels themselves never take
-# more than four bytes each. Anything longer is not a photo, and reading it would only fill the memory.
+# more than eight bytes each (four channels of 16 bits). Anything longer is not a photo, and reading it would only
+# fill the memory.
+_BYTES_PER_PIXEL = 8
 _ROOM_FOR_METADATA = 256 * 2**20
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-# What Pillow's two readers raise on damaged input; their documentation names OSError only, their code does not.
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, struct.error,
-           zlib.error)
-
-_ORIENTATION_TAG, _SHORT = 0x0112, 3
-
-
-def read_photo(path: Path, *, max_pixels: int) -> Photo:
+def read_photo(path: Path, *, max_pixels: int, keep_heic: bool = False) -> Photo:
     """The upright photo at `path`, with what is needed to write it again in kind.
 
     Args:
         max_pixels: the most pixels that are decoded; a larger header is refused before memory is taken.
+        keep_heic: HEIC is written as HEIC again, not as JPEG.
     Raises:
         PhotoUnreadable: missing, not a regular file, not a picture, cut off or damaged.
         PhotoUnsupported: a picture of a kind that would lose something silently.
         PhotoTooLarge: more than `max_pixels`.
     """
     data = _read_once(path, max_pixels=max_pixels)
-    format = sniff(data[:64])
+    format = sniff(data[:HEAD_BYTES])
     if format is None:
         raise _not_ours(path, data)
-    if format == "PNG":
-        _check_png_header(path, data)
     try:
-        image = _open(data)
-    except _DAMAGE as error:
-        raise _damaged(path, format, error) from error
-    _check_size(path, image.size, max_pixels=max_pixels)
-    if image.mode == "CMYK":
-        raise PhotoUnsupported(f"{path}: a CMYK JPEG, made for print; the cloak works on RGB. Convert it to RGB first "
-                               "(in the editor it came from, so that its colours are kept). Nothing was written.")
-    if getattr(image, "is_animated", False):
-        raise PhotoUnsupported(f"{path}: an animated PNG with {getattr(image, 'n_frames', 'several')} frames; only "
-                               "still pictures can be cloaked. Export the frame you need. Nothing was written.")
-    try:
-        image.load()
-    except _DAMAGE as error:
-        raise _damaged(path, format, error) from error
-    pixels, alpha, is_grey = _to_arrays(image, data)
-    orientation = _orientation(image.info.get("exif"))
-    icc_profile = _valid_icc(image.info.get("icc_profile"), is_grey=is_grey)
-    del image  # a 100-megapixel photo is 400 MB here; let it go before the arrays are turned
+        header = headers.read_header(data, format)
+        _check_size(path, header.size, max_pixels=max_pixels)
+        decoded = decoders.decode(data, format, header)
+    except Broken as error:
+        raise PhotoUnreadable(f"{path}: a {format} that is cut off or damaged ({error}). Copy it again from where it "
+                              "came. Nothing was written.") from error
+    except Refused as error:
+        raise PhotoUnsupported(f"{path}: {error}. Nothing was written.") from error
+    header = decoded.header
+    written_as = output_format(format, keep_heic=keep_heic)
+    if written_as == "JPEG" and decoded.alpha is not None:
+        raise PhotoUnsupported(f"{path}: a {format} with transparent parts, which JPEG has not. Pass --keep-heic, or "
+                               "export it as PNG. Nothing was written.")
+    notes = header.notes if written_as == format else (*header.notes, f"{format} became {written_as}")
+    icc_profile = colour.valid_profile(header.icc_profile, b"GRAY" if decoded.is_grey else b"RGB ")
     return Photo(
         path=path,
-        pixels=_upright(pixels, orientation),
+        pixels=_upright(decoded.pixels, header.orientation),
         format=format,
         sha256=hashlib.sha256(data).hexdigest(),
-        icc_profile=icc_profile,
-        is_grey=is_grey,
-        alpha=None if alpha is None else _upright(alpha, orientation),
+        icc_profile=colours_only(icc_profile) if icc_profile else None,
+        is_grey=decoded.is_grey,
+        alpha=None if decoded.alpha is None else _upright(decoded.alpha, header.orientation),
+        is_lossless=header.is_lossless,
+        keep_heic=keep_heic,
+        notes=notes,
+        credit=read_credit(exif=header.exif, iptc=header.iptc, xmp=header.xmp),
     )
 
 
-def encode_photo(photo: Photo, pixels: Pixels, *, jpeg_quality: int) -> bytes:
+def encode_photo(
+    photo: Photo,
+    pixels: Pixels,
+    *,
+    jpeg_quality: int,
+    metadata: Metadata = "strip",
+    source_type: SourceType | None = None,
+) -> bytes:
     """The bytes of a file that shows `pixels` and carries the format, alpha and colour profile of `photo`.
 
     The one place where pixels become a file, so that what the optimiser judges is what people get. The same
-    input gives the same bytes. `pixels` is (H, W, 3) RGB of the size of `photo`; a grey photo is written grey.
+    input gives the same bytes. What is fully transparent is written black.
+
+    Args:
+        pixels: (H, W, 3) RGB of the size of `photo`; a grey photo is written grey.
+        jpeg_quality: of every format that loses something, on its own scale.
+        metadata: "credit" embeds the credit of `photo`, made anew, where the format has a place for it.
+        source_type: with "credit", the IPTC term for how the picture came about.
     """
     if pixels.shape != photo.pixels.shape or pixels.dtype != np.uint8:
         raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}, expected uint8 {photo.pixels.shape}")
-    image = Image.fromarray(pixels)
-    if photo.is_grey:
-        image = image.convert("L")
-    if photo.format == "PNG":
-        if photo.alpha is not None:
-            image.putalpha(Image.fromarray(photo.alpha))
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG", icc_profile=photo.icc_profile)
-        return buffer.getvalue()
-    for optimise in (True, False):
-        buffer = io.BytesIO()
-        try:
-            # 4:4:4 (subsampling=0): at 4:2:0 the encoder averages chroma over 2x2 pixels, and with it the cloak.
-            image.save(buffer, "JPEG", quality=jpeg_quality, subsampling=0, optimize=optimise,
-                       icc_profile=photo.icc_profile)
-        except OSError:
-            # Pillow guesses the buffer for the optimised tables at one or two bytes a pixel; pure noise at 4:4:4
-            # needs more and fails. The standard tables are written in pieces and need no guess.
-            if not optimise:
-                raise
-            continue
-        break
-    return buffer.getvalue()
+    if photo.alpha is not None and not photo.alpha.all():
+        # What nobody sees is in the file all the same: a face cut out by transparency could be had back
+        pixels = np.where(photo.alpha[..., None] == 0, np.uint8(0), pixels)
+    return encoders.encode(
+        encoders.Content(
+            pixels=pixels,
+            alpha=photo.alpha,
+            is_grey=photo.is_grey,
+            icc_profile=photo.icc_profile,
+            quality=jpeg_quality,
+            is_lossless=photo.is_lossless,
+            blocks=_blocks(photo, metadata, source_type),
+        ),
+        photo.output_format,
+    )
 
 
 def decode_pixels(data: bytes) -> Pixels:
     """What a viewer gets from the bytes of `encode_photo`: (H, W, 3) RGB, alpha left out."""
-    return np.array(_open(data).convert("RGB"))
+    format = sniff(data[:HEAD_BYTES])
+    if format is None:
+        raise ValueError("not the bytes of a photo")
+    return decoders.decode(data, format, headers.read_header(data, format)).pixels
 
 
-def sniff(head: bytes) -> Format | None:
-    """The format by content; None for everything that is not a JPEG or PNG."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if head.startswith(_PNG_SIGNATURE):
-        return "PNG"
-    return None
-
-
-def shown(text: object) -> str:
-    """`text` on one line and safe to print: control and direction marks and bytes that are no UTF-8 escaped.
-
-    A file name may hold terminal commands, or marks that make it read backwards.
-    """
-    return "".join(
-        c if c.isprintable() else c.encode("utf-8", "surrogateescape").decode("ascii", "backslashreplace")
-        if "\udc80" <= c <= "\udcff" else c.encode("unicode_escape").decode("ascii")
-        for c in str(text)
-    )
-
-
-# --- reading -----------------------------------------------------------------------------------------------------
+def _blocks(photo: Photo, wanted: Metadata, source_type: SourceType | None) -> Blocks:
+    return blocks(photo.credit, source_type) if wanted == "credit" else Blocks(b"", b"", b"")
 
 
 def _read_once(path: Path, *, max_pixels: int) -> bytes:
@@ -172,11 +144,15 @@ def _read_once(path: Path, *, max_pixels: int) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise PhotoUnreadable(f"{path}: is a pipe or a device. Save the photo to a file first. "
                                   "Nothing was written.")
-        if status.st_size > 4 * max_pixels + _ROOM_FOR_METADATA:
+        if status.st_size > _BYTES_PER_PIXEL * max_pixels + _ROOM_FOR_METADATA:
             raise PhotoTooLarge(f"{path}: the file has {status.st_size:,} bytes, more than any photo of {max_pixels:,} "
                                 "pixels needs. Nothing was decoded or written.")
         with open(handle, "rb", closefd=False) as file:
             data = file.read()
+        after = os.fstat(handle)
+        if (after.st_size, after.st_mtime_ns) != (status.st_size, status.st_mtime_ns) or len(data) != after.st_size:
+            raise PhotoUnreadable(f"{path}: changed while it was read, so what was read may be half of each. Try again "
+                                  "when it is complete. Nothing was written.")
     except OSError as error:
         raise PhotoUnreadable(f"{path}: cannot be read ({error.strerror}). Nothing was written.") from error
     finally:
@@ -187,23 +163,6 @@ def _read_once(path: Path, *, max_pixels: int) -> bytes:
     return data
 
 
-def _open(data: bytes) -> Image.Image:
-    """Reads the header, not the pixels.
-
-    The reader classes are called directly instead of `Image.open`: that would try every format Pillow knows, hand
-    phone JPEGs to the multi-picture reader, and apply a process-wide pixel limit that is not ours.
-    """
-    reader = PngImageFile if sniff(data[:64]) == "PNG" else JpegImageFile
-    return reader(io.BytesIO(data))
-
-
-def _check_png_header(path: Path, data: bytes) -> None:
-    """Pillow reads 16-bit RGB as 8-bit without a word, so the depth is taken from the file."""
-    if data[12:16] == b"IHDR" and data[24:25] == b"\x10":
-        raise PhotoUnsupported(f"{path}: a PNG with 16 bits per channel; the cloak is made for 8 and would throw half "
-                               "of each value away. Convert it to 8 bits first. Nothing was written.")
-
-
 def _check_size(path: Path, size: tuple[int, int], *, max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
@@ -211,77 +170,15 @@ def _check_size(path: Path, size: tuple[int, int], *, max_pixels: int) -> None:
                             f"{max_pixels:,}. Make it smaller first. Nothing was decoded or written.")
 
 
-def _damaged(path: Path, format: Format, error: Exception) -> PhotoUnreadable:
-    return PhotoUnreadable(f"{path}: a {format} that is cut off or damaged ({error}). Copy it again from where it "
-                           "came. Nothing was written.")
-
-
 def _not_ours(path: Path, data: bytes) -> PhotoUnreadable | PhotoUnsupported:
-    found = _other_format(data)
+    found = other_format(data)
     if found is None:
         return PhotoUnreadable(f"{path}: not a picture that is known here (by its content, whatever its name says). "
-                               "Give a JPEG or PNG. Nothing was written.")
+                               f"Give a {SUPPORTED.replace(' and ', ' or ')} file. Nothing was written.")
     if found == "plain text":
-        return PhotoUnreadable(f"{path}: plain text, not a picture. Give a JPEG or PNG. Nothing was written.")
-    return PhotoUnsupported(f"{path}: found {found} by its content; JPEG and PNG are supported. Export it as one of "
+        return PhotoUnreadable(f"{path}: plain text, not a picture. Give a photo. Nothing was written.")
+    return PhotoUnsupported(f"{path}: found {found} by its content; {SUPPORTED} are supported. Export it as one of "
                             "these. Nothing was written.")
-
-
-def _other_format(data: bytes) -> str | None:
-    """The name of a format that people do have, for the message only."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    if data[4:8] == b"ftyp":
-        brand = data[8:12]
-        if brand in (b"avif", b"avis"):
-            return "AVIF"
-        is_heif = brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
-        return "HEIC/HEIF" if is_heif else "MP4/MOV video"
-    for magic, name in (
-        (b"GIF8", "GIF"), (b"BM", "BMP"), (b"%PDF", "PDF"), (b"8BPS", "Photoshop"),
-        (b"II*\0", "TIFF or a camera raw file"), (b"MM\0*", "TIFF or a camera raw file"),
-        (b"\0\0\0\x0cJXL ", "JPEG XL"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-        (b"\x1aE\xdf\xa3", "Matroska/WebM video"), (b"PK\x03\x04", "a ZIP archive"),
-    ):
-        if data.startswith(magic):
-            return name
-    head = data[:512]
-    return "plain text" if b"\0" not in head and all(b >= 32 or b in b"\t\n\r\f" for b in head) else None
-
-
-def _to_arrays(image: Image.Image, data: bytes) -> tuple[Pixels, Pixels | None, bool]:
-    """(pixels expanded to three channels, alpha or None, whether the photo is grey)."""
-    is_grey = image.mode in ("1", "L", "LA")
-    if "transparency" in image.info:
-        key = image.info["transparency"]
-        if image.mode == "L" and isinstance(key, int):
-            # The key counts in the file's own 2 or 4 bits; Pillow spreads the pixels to 8 bits but not the key.
-            image.info["transparency"] = key * {2: 85, 4: 17}.get(data[24], 1)
-        image = image.convert("LA" if is_grey else "RGBA")
-    alpha = np.array(image.getchannel("A")) if image.mode in ("LA", "RGBA") else None
-    return np.array(image.convert("RGB")), alpha, is_grey
-
-
-def _orientation(exif: bytes | None) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none or it cannot be read, as viewers do.
-
-    Pillow's own reader also believes XMP, which viewers do not (the photo would turn against what people saw), and
-    warns on stderr of every oddity. Source: EXIF 2.32, 4.6.2: a TIFF header, then entries of 12 bytes.
-    """
-    tiff = (exif or b"").removeprefix(b"Exif\0\0")
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if order is None:
-        return 1
-    try:
-        (start,) = struct.unpack_from(order + "I", tiff, 4)
-        (count,) = struct.unpack_from(order + "H", tiff, start)
-        for i in range(count):
-            tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, start + 2 + 12 * i)
-            if tag == _ORIENTATION_TAG and kind == _SHORT:
-                return int(value) if 1 <= value <= 8 else 1
-    except struct.error:  # it ends early
-        pass
-    return 1
 
 
 def _upright(array: Pixels, orientation: int) -> Pixels:
@@ -293,211 +190,3 @@ def _upright(array: Pixels, orientation: int) -> Pixels:
     if orientation in (2, 3, 6, 7):
         array = array[:, ::-1]
     return np.ascontiguousarray(array)
-
-
-def _valid_icc(profile: bytes | None, *, is_grey: bool) -> bytes | None:
-    """The profile without trailing bytes, or None where no viewer could use it (ICC.1:2022, 7.2)."""
-    if not profile or len(profile) < 132 or profile[36:40] != b"acsp":
-        return None
-    size = int.from_bytes(profile[:4], "big")
-    if not 132 <= size <= len(profile) or profile[16:20] != (b"GRAY" if is_grey else b"RGB "):
-        return None
-    return profile[:size]
-
-
-# --- writing -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class PendingFile:
-    """A file that exists beside its later name and gets that name by `commit`, or never."""
-
-    path: Path
-    temporary: Path
-    overwrite: bool
-    inputs: tuple[Path, ...]
-    mode: int  # what the umask grants; until `commit` only the owner can read
-    is_committed: bool = False
-
-    def commit(self) -> None:
-        """Flushes the temporary file to the disk and gives it its name."""
-        check_output(self.path, overwrite=self.overwrite, inputs=self.inputs)
-        try:
-            with open(self.temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            _set_mode(self.temporary, self.mode)
-            if self.overwrite:
-                os.replace(self.temporary, self.path)
-            else:
-                _rename_new(self.temporary, self.path)
-            self.is_committed = True
-            _sync_folder(self.path.parent)
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
-
-
-@contextlib.contextmanager
-def pending_file(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> Iterator[PendingFile]:
-    """An empty temporary file beside `path`; without `commit` it is gone when the block is left, however it is left.
-
-    Args:
-        inputs: files that must never be replaced, whatever `overwrite` says.
-    Raises:
-        OutputRefused: `path` exists and may not be replaced, is one of `inputs`, or cannot be written.
-    """
-    check_output(path, overwrite=overwrite, inputs=inputs)
-    # Not made from the output's name: that may have all of the 255 bytes a name can have.
-    temporary = path.parent / f".cloak-{secrets.token_hex(8)}.part"
-    try:
-        try:
-            # Created with the mode the umask grants, which is noted, then closed to others while it is still
-            # empty. Asking the umask itself would change it for every thread of the process.
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            try:
-                mode = stat.S_IMODE(os.fstat(handle).st_mode)
-            finally:
-                os.close(handle)
-            _set_mode(temporary, 0o600)
-        except OSError as error:
-            raise _cannot_write(path, error) from error
-        yield PendingFile(path, temporary, overwrite, tuple(inputs), mode)
-    finally:
-        if os.path.lexists(temporary):
-            temporary.unlink()
-
-
-def write_new(path: Path, data: bytes, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
-    """Writes `data` to `path` as a whole or not at all; what reached the disk is compared before it gets its name."""
-    with pending_file(path, overwrite=overwrite, inputs=inputs) as pending:
-        write_all(pending.temporary, data, named=path)
-        if pending.temporary.read_bytes() != data:
-            raise OutputRefused(f"{path}: what was read back differs from what was written. Check the disk. "
-                                "Nothing was written.")
-        pending.commit()
-
-
-def write_all(path: Path, data: bytes, *, named: Path) -> None:
-    """Fills the existing file `path`; errors speak of `named`, the name that people know."""
-    try:
-        with open(path, "r+b") as file:
-            file.write(data)
-    except OSError as error:
-        raise _cannot_write(named, error) from error
-
-
-def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
-    """Raises OutputRefused where writing to `path` would be refused; cheap, so ask before any long work."""
-    try:
-        if not os.path.lexists(path):
-            return
-        for source in inputs:
-            if os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path):
-                raise OutputRefused(f"{path}: is the input {source.name} itself, which is never changed. "
-                                    "Choose another output. Nothing was written.")
-        if path.is_dir():
-            raise OutputRefused(f"{path}: is a folder. Choose a file name. Nothing was written.")
-        if not overwrite:
-            raise OutputRefused(f"{path}: exists already. Choose another output, or pass --overwrite to replace it. "
-                                "Nothing was written.")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-
-
-def _rename_new(temporary: Path, path: Path) -> None:
-    """Renames without ever replacing: `rename` alone would silently replace a file made a moment ago."""
-    try:
-        os.link(temporary, path)  # fails where `path` exists, in one step
-        return
-    except FileExistsError:
-        raise
-    except OSError as error:
-        # FAT, exFAT (memory sticks) and some network folders have no hard links.
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL):
-            raise
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # takes the name, in one step
-    try:
-        os.replace(temporary, path)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _set_mode(path: Path, mode: int) -> None:
-    # FAT and some network folders keep no permissions and refuse to pretend.
-    with contextlib.suppress(PermissionError, NotImplementedError):
-        os.chmod(path, mode)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the new name itself survive a power cut; the file has it already, so a refusal is no failure."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _cannot_write(path: Path, error: OSError) -> OutputRefused:
-    if isinstance(error, FileExistsError):
-        return OutputRefused(f"{path}: exists already. Choose another output, or pass --overwrite to replace it. "
-                             "Nothing was written.")
-    advice = {
-        errno.ENOSPC: "Free some space or choose another disk.",
-        errno.ENAMETOOLONG: "Choose a shorter name.",
-        errno.ENOENT: "Create the folder first.",
-    }.get(error.errno or 0, "Choose another folder.")
-    return OutputRefused(f"{path}: cannot be written ({error.strerror}). {advice} Nothing was written.")
-
-
-# --- names -------------------------------------------------------------------------------------------------------
-
-
-def output_path_for(input: Path, out: str | None, *, several: bool) -> Path:
-    """Where the cloaked copy of `input` goes.
-
-    `out` None: `<stem>.cloaked.jpg` or `.png` beside the input. A folder (it exists, ends with a separator, has no
-    suffix, or there are `several` inputs): the same name in that folder. Otherwise `out` is the file itself, whose
-    suffix must fit the format, because the output keeps the format of the input.
-    """
-    format = _format_of(input)
-    suffix = input.suffix if format is None else SUFFIXES[format][0]
-    name = fitted_name(input.stem, f".cloaked{suffix}")
-    if out is None:
-        return input.parent / name
-    path = Path(out)
-    if several and path.exists() and not path.is_dir():
-        raise OutputRefused(f"{out}: is a file, and there are several inputs. Give a folder. Nothing was written.")
-    if several or path.is_dir() or not path.suffix or out.endswith(("/", os.sep)):
-        return path / name
-    if format is not None and path.suffix.lower() not in SUFFIXES[format]:
-        raise OutputRefused(f"{out}: {input.name} is a {format} and the output keeps its format. Name it "
-                            f"{path.stem}{suffix}. Nothing was written.")
-    return path
-
-
-def fitted_name(stem: str, suffix: str, *, room: int = len(".json")) -> str:
-    """`stem + suffix`, shortened where it and its report (`room` bytes more) would pass the 255 bytes of a name.
-
-    A shortened stem ends in a few digits of its hash, so that two long names stay two.
-    """
-    limit = MAX_NAME_BYTES - room - len(os.fsencode(suffix))
-    raw = os.fsencode(stem)
-    if len(raw) <= limit:
-        return stem + suffix
-    mark = "~" + hashlib.sha256(raw).hexdigest()[:8]
-    kept = raw[: limit - len(mark)]
-    while kept and raw[len(kept)] & 0xC0 == 0x80:  # never inside a UTF-8 character
-        kept = kept[:-1]
-    return os.fsdecode(kept) + mark + suffix
-
-
-def _format_of(path: Path) -> Format | None:
-    """By content; None where that cannot be told, which the reader will explain."""
-    try:
-        if not path.is_file():
-            return None
-        with open(path, "rb") as file:
-            return sniff(file.read(64))
-    except (OSError, ValueError):
-        return None

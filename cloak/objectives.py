@@ -44,6 +44,10 @@ def away_from(
         anchors: per surrogate (N, D).
         matrices: per surrogate (N, 2, 3), float64, from chip points to grid points.
         generator: on the CPU, so that a seed draws the same views on every device.
+
+    A plain mean, though recognisers count on scales of their own. Made against dlib_resnet29 and mobilefacenet, 16
+    faces had a mean cosine to their mates of .017 in edgeface_xxs (clean: .571; dlib alone: .192); weighting each by
+    the inverse square root of how far its threshold lies below 1, which gives dlib three times the say, left .042.
     """
 
     def loss(pixels: Tensor, rows: Tensor) -> Tensor:

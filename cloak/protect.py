@@ -1,4 +1,4 @@
-"""Joins everything: read, detect, optimise, write beside, judge, rename. No maths.
+"""Joins everything: read, detect, decide, optimise, cover, write beside, judge, rename. No maths.
 
 Photos are worked on in groups, so that the faces of many photos share the networks' batches and the memory stays
 bounded.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,41 +18,63 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cloak import grids, io_image, networks, objectives, verify
+from cloak import contact, files, grids, io_image, masks, networks, obfuscators, objectives, references, verify
 from cloak.attacks import l2_momentum
-from cloak.errors import CloakError, NoFaceFound
+from cloak.choices import Choices, Region
+from cloak.errors import CloakError, NoFaceFound, NotEnsured
 from cloak.grids import Grid
 from cloak.networks import Networks
+from cloak.references import References
 from cloak.report import report_path_for, write_report
 from cloak.settings import PRESETS, Progress, Settings
-from cloak.types import Faces, Outcome, Photo, Pixels, Report
+from cloak.types import KEEP, SETTLED, STRENGTHS, FaceReport, Faces, Outcome, Photo, Pixels, Report, Treatment
 
 # Faces optimised together. More are no faster on two cores, and fewer fit a video card's memory than it can feed.
 _FACES_PER_BATCH = {"cpu": 8, "cuda": 64}
 # Photos read ahead so that their faces fill a batch: at most so many pixels, at least one photo.
 _PIXELS_PER_GROUP = 16_000_000
+# `ensure` asks for this false match rate, ten times the verdict's: others see a face through other landmarks
+_ENSURED_FMR = 1e-2
 
 OnProgress = Callable[[Progress], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
-    """One photo that holds faces, on its way through a group."""
+    """One photo on its way through a group, and what is still decided about its faces."""
 
     index: int  # among the inputs
     photo: Photo
     faces: Faces
-    grids: tuple[Grid, ...]
+    treatments: list[Treatment]  # of each face
+    regions: tuple[Region, ...]
+    is_by_person: bool
+    covered_as_small: frozenset[int]  # faces that the rule for small ones covers
+    escalated: set[int] = field(default_factory=set)  # faces that `ensure` treats harder than was asked
+    grids: dict[int, Grid] = field(default_factory=dict)  # of the faces to be cloaked
+    deltas: dict[int, NDArray[np.float32]] = field(default_factory=dict)  # what was found for them so far
 
 
-def find_faces(path: Path, *, settings: Settings) -> Faces:
-    """The faces of a photo, numbered left to right. No face is an empty `Faces`.
+def find_faces(path: Path, *, settings: Settings) -> tuple[Photo, Faces]:
+    """The photo and its faces, numbered left to right. No face is an empty `Faces`.
 
     Raises:
         CloakError: the photo cannot be read.
     """
-    photo = io_image.read_photo(path, max_pixels=settings.max_pixels)
-    return networks.load(settings).find([photo.pixels])[0]
+    photo = io_image.read_photo(path, max_pixels=settings.max_pixels, keep_heic=True)  # for looking only
+    return photo, networks.load(settings).find([photo.pixels])[0]
+
+
+def draw_faces(photo: Photo, faces: Faces, output: Path, *, settings: Settings) -> None:
+    """Write the photo as a JPEG with the number of each face on it. It shows every face as it is.
+
+    Raises:
+        CloakError: `output` cannot be written.
+    """
+    drawn = contact.draw(photo.pixels, faces)
+    picture = dataclasses.replace(photo, pixels=drawn, format="JPEG", alpha=None)
+    files.write_new(output, io_image.encode_photo(picture, drawn, jpeg_quality=90), overwrite=settings.overwrite,
+                    inputs=[photo.path])
 
 
 def cloak_photos(
@@ -59,33 +82,48 @@ def cloak_photos(
     outputs: Sequence[Path],
     settings: Settings,
     *,
+    choices: Mapping[Path, Choices] | None = None,
+    reference_photos: Sequence[Path] = (),
     progress: OnProgress | None = None,
 ) -> list[Outcome]:
-    """Write a cloaked copy of each input, its report beside it, and say what became of each.
+    """Write a protected copy of each input, its report beside it, and say what became of each.
 
     Args:
         inputs: photos; never changed. One that cannot be processed becomes an Outcome with an error.
         outputs: one path per input, beside which the temporary file is written and judged.
+        choices: what a person decided, by input; faces of other inputs are cloaked at `settings.strength`.
+        reference_photos: other photos of one person, who is looked for in the inputs and cloaked against these too.
         progress: called with how far the batch is.
     Returns:
         one Outcome per input, in order. `failed` and `no_face` mean that nothing was written for it.
     Raises:
         ValueError: `outputs` does not name one file per input, each another one.
-        CloakError: the networks cannot be loaded. What concerns one file never raises.
+        CloakError: the networks or the reference photos cannot be used. What concerns one input never raises.
     """
     if len(outputs) != len(inputs) or len({path.resolve() for path in outputs}) != len(outputs):
         raise ValueError(f"{len(inputs)} inputs need as many different outputs, got {len(outputs)}")
     outcomes: list[Outcome | None] = [_refusal(i, o, inputs, settings) for i, o in zip(inputs, outputs, strict=True)]
     nets = networks.load(settings)
-    for group in _groups(inputs, nets, settings, outcomes):
-        changed = _optimise(group, nets, settings, progress)
-        for job, pixels in zip(group, changed, strict=True):
-            source, output = inputs[job.index], outputs[job.index]
-            try:
-                made = _write(job, pixels, output, inputs, nets, settings)
-                outcomes[job.index] = Outcome(source, output, made, None, "done")
-            except CloakError as error:
-                outcomes[job.index] = Outcome(source, None, None, str(error), "failed")
+    person = references.read(reference_photos, nets, settings) if reference_photos else None
+    usual = Choices(Treatment("cloak", settings.strength))
+    chosen = [(choices or {}).get(path, usual) for path in inputs]
+    for group in _groups(inputs, chosen, nets, settings, outcomes):
+        count = Progress(group[0].photo.path.name, 0, 0, 0, 0, photos_done=group[0].index, photos=len(inputs))
+        unfinished = group
+        while unfinished:
+            _optimise(unfinished, nets, settings, person, count, progress)
+            waiting, unfinished = unfinished, []
+            for job in waiting:
+                source, output = inputs[job.index], outputs[job.index]
+                try:
+                    made = _write(job, output, inputs, nets, settings, person)
+                except CloakError as error:
+                    outcomes[job.index] = Outcome(source, None, None, str(error), "failed")
+                    continue
+                if made is None:
+                    unfinished.append(job)
+                else:
+                    outcomes[job.index] = Outcome(source, output, made, None, "done")
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -93,78 +131,122 @@ def _refusal(source: Path, output: Path, inputs: Sequence[Path], settings: Setti
     """The outcome of an input whose output would be refused; known before any long work."""
     try:
         for path in (output, report_path_for(output)):
-            io_image.check_output(path, overwrite=settings.overwrite, inputs=inputs)
+            files.check_output(path, overwrite=settings.overwrite, inputs=inputs)
     except CloakError as error:
         return Outcome(source, None, None, str(error), "failed")
     return None
 
 
 def _groups(
-    inputs: Sequence[Path], nets: Networks, settings: Settings, outcomes: list[Outcome | None]
+    inputs: Sequence[Path],
+    chosen: Sequence[Choices],
+    nets: Networks,
+    settings: Settings,
+    outcomes: list[Outcome | None],
 ) -> Iterator[list[_Job]]:
-    """Read and detect ahead; whatever cannot be worked on becomes an outcome at once."""
+    """Read, detect and decide ahead; whatever cannot be worked on becomes an outcome at once."""
     waiting: list[tuple[int, Photo]] = []
     for index, path in enumerate(inputs):
         if outcomes[index] is not None:
             continue
         try:
-            photo = io_image.read_photo(path, max_pixels=settings.max_pixels)
+            photo = io_image.read_photo(path, max_pixels=settings.max_pixels, keep_heic=settings.keep_heic)
+            waiting.append((index, photo))
         except CloakError as error:
             outcomes[index] = Outcome(path, None, None, str(error), "failed")
             continue
-        waiting.append((index, photo))
         if sum(p.pixels.shape[0] * p.pixels.shape[1] for _, p in waiting) >= _PIXELS_PER_GROUP:
-            yield _detect(waiting, nets, settings, outcomes)
+            jobs = _detect(waiting, chosen, nets, settings, outcomes)
             waiting = []
-    if waiting:
-        yield _detect(waiting, nets, settings, outcomes)
+            if jobs:
+                yield jobs
+    if waiting and (jobs := _detect(waiting, chosen, nets, settings, outcomes)):
+        yield jobs
 
 
 def _detect(
-    waiting: Sequence[tuple[int, Photo]], nets: Networks, settings: Settings, outcomes: list[Outcome | None]
+    waiting: Sequence[tuple[int, Photo]],
+    chosen: Sequence[Choices],
+    nets: Networks,
+    settings: Settings,
+    outcomes: list[Outcome | None],
 ) -> list[_Job]:
     jobs = []
     found = nets.find([photo.pixels for _, photo in waiting])
     for (index, photo), faces in zip(waiting, found, strict=True):
-        if len(faces):
-            jobs.append(_Job(index, photo, faces, tuple(grids.cut(photo.pixels, box) for box in faces.boxes)))
-        else:
-            error = NoFaceFound(f"{photo.path}: {settings.detector} finds no face, nothing was written. That does not "
-                                "prove that there is none: look yourself.")
+        try:
+            jobs.append(_decide(index, photo, faces, chosen[index], settings))
+        except NoFaceFound as error:
             outcomes[index] = Outcome(photo.path, None, None, str(error), "no_face")
+        except CloakError as error:
+            outcomes[index] = Outcome(photo.path, None, None, str(error), "failed")
     return jobs
 
 
+def _decide(index: int, photo: Photo, faces: Faces, choices: Choices, settings: Settings) -> _Job:
+    """What happens to each face, by choice and by rule."""
+    treatments = choices.of(photo, len(faces))
+    if not len(faces) and not choices.regions:
+        raise NoFaceFound(f"{photo.path}: {settings.detector} finds no face, nothing was written. That does not prove "
+                          "that there is none: look yourself, and cover what you see with --regions.")
+    small = frozenset(
+        i for i in range(len(faces))
+        if settings.small == "redact" and treatments[i].kind == "cloak" and verify.is_too_small(faces.boxes[i])
+    )
+    for i in small:
+        treatments[i] = Treatment("redact", settings.cover)
+    job = _Job(index, photo, faces, treatments, choices.regions, choices.is_by_person, small)
+    job.grids = {i: grids.cut(photo.pixels, faces.boxes[i]) for i in range(len(faces)) if treatments[i].kind == "cloak"}
+    return job
+
+
 def _optimise(
-    jobs: Sequence[_Job], nets: Networks, settings: Settings, progress: OnProgress | None
-) -> list[Pixels]:
-    """The cloaked pixels of each photo. Faces of all photos go through the networks together."""
-    deltas = [np.zeros(job.photo.pixels.shape, np.float32) for job in jobs]
-    every = [(j, f) for j, job in enumerate(jobs) for f in range(len(job.faces))]
-    size, preset = _FACES_PER_BATCH[nets.device.type], PRESETS[settings.strength]
-    for start in range(0, len(every), size):
-        chosen = every[start : start + size]
-        at_start = Progress(jobs[chosen[0][0]].photo.path.name, start, len(every), 0, preset.steps, len(chosen))
+    jobs: Sequence[_Job],
+    nets: Networks,
+    settings: Settings,
+    person: References | None,
+    count: Progress,
+    progress: OnProgress | None,
+) -> None:
+    """Find the deltas that are still missing. Faces of all photos go through the networks together."""
+    missing = {
+        strength: [(j, f) for j, job in enumerate(jobs) for f, treatment in enumerate(job.treatments)
+                   if treatment == Treatment("cloak", strength) and f not in job.deltas]
+        for strength in STRENGTHS
+    }
+    done, every, size = 0, sum(map(len, missing.values())), _FACES_PER_BATCH[nets.device.type]
+    for strength, faces in missing.items():
+        for start in range(0, len(faces), size):
+            chosen = faces[start : start + size]
+            at_start = dataclasses.replace(
+                count, photo=jobs[chosen[0][0]].photo.path.name, faces_done=done, faces=every,
+                steps=PRESETS[strength].steps, faces_in_work=len(chosen),
+            )
 
-        def on_step(step: int, _left: int, at_start: Progress = at_start) -> None:
-            if progress:
-                progress(dataclasses.replace(at_start, step=step))
+            def on_step(step: int, _left: int, at_start: Progress = at_start) -> None:
+                if progress:
+                    progress(dataclasses.replace(at_start, step=step))
 
-        delta = _Batch(jobs, chosen, nets, settings).perturb(on_step)
-        for (j, f), one in zip(chosen, delta, strict=True):
-            grids.lay(one, jobs[j].grids[f], deltas[j])
-    # Where masks overlap, changes add up; the budget holds for their sum
-    return [_add(job.photo.pixels, np.clip(delta, -preset.peak, preset.peak, out=delta))
-            for job, delta in zip(jobs, deltas, strict=True)]
+            batch = _Batch(jobs, chosen, strength, nets, settings, person)
+            for (j, f), delta in zip(chosen, batch.perturb(on_step), strict=True):
+                jobs[j].deltas[f] = delta
+            done += len(chosen)
 
 
 class _Batch:
     """Some faces, as tensors, with the loss and the judge that the attack asks."""
 
     def __init__(
-        self, jobs: Sequence[_Job], chosen: Sequence[tuple[int, int]], nets: Networks, settings: Settings
+        self,
+        jobs: Sequence[_Job],
+        chosen: Sequence[tuple[int, int]],
+        strength: str,
+        nets: Networks,
+        settings: Settings,
+        person: References | None,
     ) -> None:
         self._jobs, self._chosen, self._nets, self._settings = jobs, chosen, nets, settings
+        self._preset = PRESETS[strength]  # type: ignore[index]
         self._grids = [jobs[j].grids[f] for j, f in chosen]
         self._pixels = networks.stack([grid.pixels for grid in self._grids], nets.device)
         self._amplitude = torch.from_numpy(np.stack([grid.amplitude for grid in self._grids]))[:, None].to(nets.device)
@@ -176,13 +258,16 @@ class _Batch:
             )
             for surrogate in nets.surrogates
         ]
+        self._scales = networks.scales(nets.surrogates)
         with torch.no_grad():
             self._anchors = [objectives.anchor(s, self._pixels, m)
                              for s, m in zip(nets.surrogates, self._matrices, strict=True)]
+        if person is not None:
+            self._anchors = person.strengthen(self._anchors, nets.surrogates)
 
     def perturb(self, on_step: Callable[[int, int], None]) -> NDArray[np.float32]:
         """Deltas (n, SIZE_PX, SIZE_PX, 3) in levels of 255."""
-        preset = PRESETS[self._settings.strength]
+        preset = self._preset
         generator = torch.Generator().manual_seed(self._settings.seed)
         delta = l2_momentum.perturb(
             objectives.away_from(self._anchors, self._nets.surrogates, self._matrices, generator),
@@ -198,13 +283,19 @@ class _Batch:
         return _levels(delta)
 
     def _judge(self, changed: Tensor, rows: Tensor) -> Tensor:
-        """The highest similarity to the anchor over the surrogates, on the bytes that would be written."""
+        """The highest similarity to the anchor over the surrogates, on the bytes that would be written.
+
+        Each is brought to the scale of the first one; one that nobody calibrated has no say where another was.
+        """
         levels = _levels(changed - self._pixels[rows])
         seen = [self._encoded(int(row), one) for row, one in zip(rows, levels, strict=True)]
         pixels = networks.stack(seen, self._nets.device)
         similarities = [
-            objectives.similarity(surrogate, pixels, matrices[rows], anchors[rows])
-            for surrogate, matrices, anchors in zip(self._nets.surrogates, self._matrices, self._anchors, strict=True)
+            1 - (1 - objectives.similarity(surrogate, pixels, matrices[rows], anchors[rows])) * factor
+            for surrogate, matrices, anchors, factor in zip(
+                self._nets.surrogates, self._matrices, self._anchors, self._scales, strict=True
+            )
+            if factor
         ]
         return torch.stack(similarities).amax(0)
 
@@ -212,7 +303,9 @@ class _Batch:
         """The grid of one face as it comes back from the encoder.
 
         Only the blocks around the face are encoded. At 4:4:4 a JPEG codes each 8x8 block by itself, so they come
-        out as they would from the whole photo.
+        out as they would from the whole photo, and so do the lossless formats. Lossy WebP, AVIF and HEIC predict
+        from neighbours and smooth over block edges: there the piece is only nearly what the whole photo gives. The
+        verdict is made on the written file all the same.
         """
         j, f = self._chosen[row]
         photo, grid = self._jobs[j].photo, self._grids[row]
@@ -236,16 +329,63 @@ def _add(pixels: Pixels, delta: NDArray[np.float32]) -> Pixels:
     return np.asarray(np.clip(np.rint(pixels + delta), 0, 255), np.uint8)
 
 
+def _treated(job: _Job, settings: Settings) -> Pixels:
+    """The photo as it will be published: cloaks first, covers on top of them."""
+    pixels = job.photo.pixels.copy()
+    cloaked = list(job.deltas)
+    for (rows, columns), members in grids.windows([job.grids[f] for f in cloaked], pixels.shape):
+        delta = np.zeros(pixels[rows, columns].shape, np.float32)
+        for f in (cloaked[m] for m in members):
+            grid = job.grids[f]
+            here = dataclasses.replace(grid, left=grid.left - columns.start, top=grid.top - rows.start)
+            grids.lay(job.deltas[f], here, delta)
+        # Where masks overlap, changes add up; the budget holds for their sum
+        peak = max(PRESETS[job.treatments[cloaked[m]].how].peak for m in members)  # type: ignore[index]
+        pixels[rows, columns] = _add(pixels[rows, columns], np.clip(delta, -peak, peak, out=delta))
+    covers = [
+        (masks.head(job.faces.boxes[i], job.faces.landmarks[i]), treatment.how)
+        for i, treatment in enumerate(job.treatments) if treatment.kind == "redact"
+    ] + [(masks.head(region.box, None), region.treatment.how) for region in job.regions]
+    if covers:
+        # Whoever knows the seed of a mosaic can take its noise away again, so it hangs on the unpublished pixels: the
+        # same photo gives the same bytes, and nobody without the photo can tell which.
+        secret = hashlib.sha256(np.ascontiguousarray(job.photo.pixels).data).digest()
+        for number, (patch, style) in enumerate(covers):
+            mixed = hashlib.sha256(secret + f"{settings.seed} {number}".encode()).digest()
+            obfuscators.cover(pixels, patch, style, seed=int.from_bytes(mixed[:8], "big"))
+    return np.asarray(pixels)
+
+
 def _write(
-    job: _Job, pixels: Pixels, output: Path, inputs: Sequence[Path], nets: Networks, settings: Settings
-) -> Report:
-    """Write beside, read again, judge, then rename; the report goes first, so that no photo stands without one."""
-    data = io_image.encode_photo(job.photo, pixels, jpeg_quality=settings.jpeg_quality)
-    with io_image.pending_file(output, overwrite=settings.overwrite, inputs=inputs) as pending:
-        io_image.write_all(pending.temporary, data, named=output)
-        written = io_image.read_photo(pending.temporary, max_pixels=settings.max_pixels)
-        faces = verify.judge(written, job.photo, job.faces, nets, settings)
+    job: _Job, output: Path, inputs: Sequence[Path], nets: Networks, settings: Settings, person: References | None
+) -> Report | None:
+    """Write beside, read again, judge, then rename; the report goes first, so that no photo stands without one.
+
+    Returns:
+        the report, or None where `settings.ensure` wants faces treated harder, which `job` then says.
+    Raises:
+        NotEnsured: nothing harder is left.
+    """
+    data = io_image.encode_photo(
+        job.photo, _treated(job, settings), jpeg_quality=settings.jpeg_quality, metadata=settings.metadata,
+        source_type="humanEdits" if job.is_by_person else "algorithmicallyEnhanced",
+    )
+    with files.pending_file(output, overwrite=settings.overwrite, inputs=inputs) as pending:
+        files.write_all(pending.temporary, data, named=output)
+        del data
+        written = io_image.read_photo(pending.temporary, max_pixels=settings.max_pixels, keep_heic=True)
+        faces = verify.judge(written, job.photo, job.faces, nets, settings, treatments=job.treatments)
+        faces = tuple(
+            dataclasses.replace(face, words=f"{face.words}{_why(job, i)}") for i, face in enumerate(faces)
+        ) + verify.regions(job.regions, after=len(job.faces))
+        failing = [i for i, face in enumerate(faces) if not _holds(face)] if settings.ensure else []
+        if failing:
+            for i in failing:
+                _escalate(job, i, settings)
+            return None
         made = verify.report(written, output, job.photo, faces, nets, settings)
+        if person is not None:
+            made = dataclasses.replace(made, notes=(*made.notes, person.note(job.faces, job.photo, nets)))
         report_file = write_report(made, output, overwrite=settings.overwrite, inputs=inputs)
         try:
             pending.commit()
@@ -254,3 +394,31 @@ def _write(
                 report_file.unlink()
             raise
     return made
+
+
+def _why(job: _Job, i: int) -> str:
+    """What the words on a face say besides, where it was treated otherwise than was asked."""
+    if i in job.covered_as_small:
+        return "; it is too small to cloak usefully"
+    if i in job.escalated:
+        return f"; raised to {job.treatments[i]}, because less did not hold"
+    return ""
+
+
+def _holds(face: FaceReport) -> bool:
+    """Whether `ensure` lets a face pass: it needs a margin, for others see a face through other landmarks."""
+    weakest = min((verdict.fmr_after for verdict in face.verdicts), default=1.0)
+    return face.status in SETTLED and (face.status != "protected" or weakest >= _ENSURED_FMR)
+
+
+def _escalate(job: _Job, i: int, settings: Settings) -> None:
+    """One face's next harder treatment."""
+    treatment = job.treatments[i]
+    if treatment.kind == "redact":
+        raise NotEnsured(f"{job.photo.path}: face {i + 1} is still matched although it was covered. Nothing was "
+                         "written. Cover a larger part with --regions.")
+    assert treatment != KEEP, "a kept face is settled"
+    harder = STRENGTHS[STRENGTHS.index(treatment.how) + 1 :]
+    job.treatments[i] = Treatment("cloak", harder[0]) if harder else Treatment("redact", settings.cover)
+    job.escalated.add(i)
+    job.deltas.pop(i, None)

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from cloak.errors import ReportUnreadable
-from cloak.io_image import fitted_name, shown, write_new
+from cloak.files import fitted_name, shown, write_new
 from cloak.types import Report
 
-SCHEMA = "facecloak-report/1"
+SCHEMA = "facecloak-report/2"
 
 
 def report_path_for(output: Path) -> Path:

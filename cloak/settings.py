@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cloak.errors import SettingsInvalid
-
-Strength = Literal["light", "balanced", "strong"]
+from cloak.types import STYLES, Strength, Style
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +40,32 @@ class Settings:
     jpeg_quality: int = 95
     max_pixels: int = 120_000_000
     overwrite: bool = False
+    cover: Style = "solid"  # how a face is covered that a rule covers
+    small: Literal["redact", "report"] = "redact"  # faces too small to cloak usefully
+    ensure: bool = False  # raise the strength, and cover at last, until nothing is matched
+    metadata: Literal["strip", "credit"] = "strip"
+    recognisers: tuple[str, ...] | None = None  # None: all that are installed; their order means nothing
+    judge: str | None = None  # the one of them that is kept out of the making; None: see `networks.load`
+    keep_heic: bool = False  # HEIC becomes JPEG otherwise
 
     def __post_init__(self) -> None:
         if self.strength not in PRESETS:
             raise SettingsInvalid(f"strength is {self.strength!r}; choose one of {', '.join(PRESETS)}")
         if self.device not in ("auto", "cpu", "cuda"):
             raise SettingsInvalid(f"device is {self.device!r}; choose auto, cpu or cuda")
+        if self.cover not in STYLES:
+            raise SettingsInvalid(f"cover is {self.cover!r}; choose one of {', '.join(STYLES)}")
+        if self.small not in ("redact", "report"):
+            raise SettingsInvalid(f"small is {self.small!r}; choose redact or report")
+        if self.metadata not in ("strip", "credit"):
+            raise SettingsInvalid(f"metadata is {self.metadata!r}; choose strip or credit")
         if not isinstance(self.jpeg_quality, int) or not 85 <= self.jpeg_quality <= 100:
             raise SettingsInvalid(f"jpeg_quality is {self.jpeg_quality!r}; choose a whole number from 85 to 100 "
                                   "(below 85 the encoder wears the cloak away)")
         if not math.isfinite(self.seed) or not 0 <= self.seed < 2**63:
             raise SettingsInvalid(f"seed is {self.seed!r}; choose a whole number from 0 to 2**63 - 1")
+        if self.recognisers is not None and not self.recognisers:
+            raise SettingsInvalid("recognisers names none; name one or more, or leave it out for all installed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +78,5 @@ class Progress:
     step: int  # of the optimiser, 0 before it starts
     steps: int
     faces_in_work: int = 1  # the faces these steps are for
+    photos_done: int = 0  # of the batch, finished or given up
+    photos: int = 1

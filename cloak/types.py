@@ -6,14 +6,26 @@ top-left pixel; image-left comes first.
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloak.metadata import Credit
+
 Pixels = NDArray[np.uint8]
+Format: TypeAlias = Literal["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"]
+
+
+def output_format(format: Format, *, keep_heic: bool) -> Format:
+    """The format of the file that is written for one that was read: the same, but HEIC becomes JPEG unless asked.
+
+    Few programs outside Apple's open HEIC, and a published photo has to open everywhere.
+    """
+    return "JPEG" if format == "HEIF" and not keep_heic else format
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +34,25 @@ class Photo:
 
     path: Path
     pixels: Pixels  # (H, W, 3) RGB, orientation applied
-    format: Literal["JPEG", "PNG"]
+    format: Format  # of the file that was read
     sha256: str  # of the file's bytes as they were read
     icc_profile: bytes | None = None
     is_grey: bool = False
-    alpha: Pixels | None = None  # (H, W), PNG only
+    alpha: Pixels | None = None  # (H, W); None where the file has no alpha
+    is_lossless: bool = False  # decides how a WebP is written again; PNG and TIFF always are
+    keep_heic: bool = False
+    notes: tuple[str, ...] = ()  # what reading or writing this file changes, for people
+    credit: Credit = Credit()
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
             raise ValueError(f"{self.path}: pixels are {self.pixels.dtype} {self.pixels.shape}, "
                              "expected uint8 (H, W, 3)")
+
+    @property
+    def output_format(self) -> Format:
+        """The format that is written for this photo."""
+        return output_format(self.format, keep_heic=self.keep_heic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,7 @@ class Verdict:
     """
 
     recogniser: str
-    is_surrogate: bool  # the cloak was optimised against this very network
+    is_surrogate: bool  # the cloak was, or may have been, optimised against this very network
     similarity_before: float  # original face against the unprotected photo, written the same way
     similarity_after: float  # original face against the written file
     fmr_before: float
@@ -81,20 +102,44 @@ class Verdict:
     threshold_fmr: float
 
 
-FaceStatus = Literal["protected", "matched", "lost", "too_small", "unjudged"]
+Strength = Literal["light", "balanced", "strong"]
+Style = Literal["solid", "mosaic", "blur", "ring"]
+STRENGTHS: tuple[Strength, ...] = typing.get_args(Strength)  # weakest first
+STYLES: tuple[Style, ...] = typing.get_args(Style)
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done to one face: cloaked at a strength, redacted in a style, or kept as it is."""
+
+    kind: Literal["cloak", "redact", "keep"]
+    how: str = ""  # the strength of a cloak, the style of a redaction
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.how}".strip()
+
+
+KEEP = Treatment("keep")
+
+FaceStatus = Literal["protected", "redacted", "kept", "matched", "lost", "too_small", "unjudged"]
+# What an output may hold without a person looking at it again
+SETTLED: frozenset[FaceStatus] = frozenset({"protected", "redacted", "kept"})
 
 
 @dataclass(frozen=True, slots=True)
 class FaceReport:
     """One face of one photo, as judged on the written file.
 
-    `lost`: the detector no longer finds the face, so nothing can be said about recognisers that still do.
-    `too_small`: too few pixels for the similarity to mean much. `unjudged`: there was no original to compare with.
+    `protected`: cloaked, and no recogniser matches it. `redacted`: covered, and no recogniser matches what is left.
+    `kept`: left as it was by choice, so it was not judged. `lost`: the detector no longer finds the face, so nothing
+    can be said about recognisers that still do. `too_small`: too few pixels for the similarity to mean much.
+    `unjudged`: there was no original to compare with.
     """
 
     number: int  # 1-based, left to right as drawn by `cloak faces`
     box: tuple[float, float, float, float]  # x1 y1 x2 y2, pixels of the original
-    detector_score: float
+    detector_score: float  # 0 for a region that a person drew
+    treatment: str  # as `Treatment` prints it; empty where a file was only looked at
     status: FaceStatus
     verdicts: tuple[Verdict, ...]
     words: str
@@ -118,8 +163,8 @@ class Report:
 
     @property
     def is_protected(self) -> bool:
-        """True only where every face was judged on the written file and none is still matched."""
-        return bool(self.faces) and all(face.status == "protected" for face in self.faces)
+        """True only where no face is still matched, lost or unjudged on the written file; a kept one was a choice."""
+        return bool(self.faces) and all(face.status in SETTLED for face in self.faces)
 
 
 @dataclass(frozen=True, slots=True)

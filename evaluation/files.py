@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -25,12 +27,20 @@ def verified(path: Path, sha256: str) -> Path:
     return path
 
 
-def write_beside_and_rename(path: Path, content: bytes) -> None:
-    """A reader sees the old file or the new one, never a part."""
+@contextmanager
+def renamed_when_written(path: Path) -> Iterator[Path]:
+    """Lends a path beside `path`, and renames it when the block ends well: a reader sees the old file or the new one,
+    never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_bytes(content)
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_beside_and_rename(path: Path, content: bytes) -> None:
+    """Write the whole of a file at once; see `renamed_when_written`."""
+    with renamed_when_written(path) as temporary:
+        temporary.write_bytes(content)

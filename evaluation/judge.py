@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation import matchers, metrics, quality
+from evaluation import gallery, matchers, metrics, quality
 from evaluation.faces import decode
 from evaluation.files import sha256_of
 from evaluation.matchers import Metric, similarities
@@ -24,6 +24,7 @@ from evaluation.reading import Box, Reader
 from evaluation.samples import Sample, Samples, SamplesUnusable, Split, read_samples
 
 FMRS = {"1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4}
+FPIRS = {"0.01": 0.01, "0.003": 0.003}
 RANKS = (1, 10, 50)
 
 
@@ -32,11 +33,12 @@ class Gallery:
     """What one matcher knows before any protected file is shown to it. S subjects, M mates each, D others."""
 
     mates: NDArray[np.float32]  # (S, M, dimensions), NaN where no face was found in a mate
-    others: NDArray[np.float32]  # (D, dimensions), one template per subject of the folder
-    is_self: NDArray[np.bool_]  # (S, D) which of the others is the probe's own subject
+    others: gallery.Gallery  # one template per subject of the folder
     originals: NDArray[np.float32]  # (S, dimensions), the very photo that gets protected
     thresholds: dict[str, float]  # by name of the FMR
+    rekognition_like: dict[str, float]  # by name on our own scale, see `metrics.REKOGNITION_LIKE`
     non_mated: int  # comparisons behind the thresholds
+    strangers: NDArray[np.float32]  # (D,) best similarity of each of the others who is searched and not enrolled
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +85,27 @@ def open_bench(
             f"{data / photos}: no face in the clean probe or in any mate of {lost}. Nothing judged."
         )
     enrolled = {subject: found for subject, found in others.items() if found is not None}
-    is_self = np.array([[subject == sample.subject for subject in enrolled] for sample in samples.probes])
+    owners, own = list(enrolled), [sample.subject for sample in samples.probes]
     galleries = {}
     for name, matcher in reader.matchers.items():
-        other = np.concatenate([found[name] for found in enrolled.values()])
+        other = gallery.enrol(np.concatenate([found[name] for found in enrolled.values()]), owners, reader.maker(name))
         original = np.concatenate([found[name] for found in originals.values() if found is not None])
-        nothing = np.full((1, other.shape[1]), np.nan, np.float32)
+        nothing = np.full((1, other.templates.shape[1]), np.nan, np.float32)
         mate = np.stack([np.concatenate([f[name] if f else nothing for f in row]) for row in mates])
-        non_mated = similarities(original, other, matcher.metric)[~is_self]
-        # An FMR that this many comparisons cannot show has no threshold and is left out of every result.
-        shown = {label: fmr for label, fmr in FMRS.items() if fmr * non_mated.size >= 1}
-        thresholds = {label: metrics.threshold_at(fmr, non_mated) for label, fmr in shown.items()}
-        galleries[name] = Gallery(mate, other, is_self, original, thresholds, non_mated.size)
+        is_self = other.subjects == np.array(own)[:, None]
+        non_mated = similarities(original, other.templates, matcher.metric)[~is_self]
+        # Each of the others is searched once as somebody who is not enrolled.
+        strangers = other.search(other.templates, top=1, without=other.subjects.tolist()).similarities[:, 0]
+        galleries[name] = Gallery(
+            mate,
+            other,
+            original,
+            # A rate that this many comparisons cannot show has no threshold and is left out of every result.
+            metrics.thresholds_shown(FMRS, non_mated),
+            metrics.thresholds_shown(metrics.REKOGNITION_LIKE, non_mated),
+            non_mated.size,
+            strangers,
+        )
     missing = sum(found is None for found in [*others.values(), *(found for row in mates for found in row)])
     boxes = {sample: reader.main_box(sample.probe) for sample in samples.probes}
     return Bench(samples, boxes, galleries, reader, seed, missing)
@@ -106,7 +117,7 @@ def judge(files: Mapping[Sample, Path], bench: Bench, *, with_quality: bool = Tr
     Args:
         files: the written file of each probe; a subset of the bench's probes is allowed.
     Returns:
-        counts; per matcher TAR, rank and same-photo TAR, each with interval; mean quality of photo and face.
+        counts; per matcher TAR, FNIR, rank and same-photo TAR, each with interval; mean quality of photo and face.
         A face that is not found counts as not matched in `tar`, `rank_1`...; `tar_found` leaves it out.
     """
     if not files:
@@ -115,98 +126,155 @@ def judge(files: Mapping[Sample, Path], bench: Bench, *, with_quality: bool = Tr
     rows = np.array([place[sample] for sample in files])
     sizes = {sample: bench.reader.find(sample.probe)[2] for sample in files}
     probes, enlarged = [], 0
+    unseen = dict.fromkeys(bench.reader.detectors, 0)
     for sample, path in files.items():
         _, faces, size = bench.reader.find(path)
-        ratio = size[0] / sizes[sample][0]
-        probes.append(bench.reader.templates(path, bench.boxes[sample] * np.float32(ratio)))
+        expected = bench.boxes[sample] * np.float32(size[0] / sizes[sample][0])
+        probes.append(bench.reader.templates(path, expected))
+        for detector in unseen:
+            unseen[detector] += not bench.reader.finds(path, expected, detector)
         enlarged += faces.enlarged and probes[-1] is not None
     bench.reader.save()
     found = np.array([probe is not None for probe in probes])
     return {
         "subjects": len(files),
         "not_found": int((~found).sum()),
+        "not_found_by": unseen,
+        "failure_to_enrol": asdict(metrics.rate((~found).astype(np.float64), bench.seed)),
         "found_only_enlarged": int(enlarged),
         "equal_to_original": sum(
             sha256_of(path) == sha256_of(sample.probe) for sample, path in files.items()
         ),
         "matchers": {
             name: _rates(
-                gallery,
+                known,
                 [None if probe is None else probe[name] for probe in probes],
                 rows,
+                [sample.subject for sample in files],
                 bench.reader.matchers[name].metric,
                 bench.seed,
             )
-            for name, gallery in bench.galleries.items()
+            for name, known in bench.galleries.items()
         },
         "quality": mean_quality(files, bench) if with_quality else None,
     }
 
 
 def _rates(
-    gallery: Gallery,
+    known: Gallery,
     probes: Sequence[NDArray[np.float32] | None],
     rows: NDArray[np.int64],
+    subjects: Sequence[str],
     metric: Metric,
     seed: int,
 ) -> dict[str, Any]:
     found = np.array([probe is not None for probe in probes])
-    mated = np.full((len(rows), gallery.mates.shape[1]), -np.inf, np.float32)
+    mated = np.full((len(rows), known.mates.shape[1]), -np.inf, np.float32)
     own = np.full((len(rows), 1), -np.inf, np.float32)
-    others = np.full((len(rows), len(gallery.others)), -np.inf, np.float32)
     for i, (row, probe) in enumerate(zip(rows, probes, strict=True)):
-        enrolled = np.isfinite(gallery.mates[row]).all(axis=1)
+        enrolled = np.isfinite(known.mates[row]).all(axis=1)
         mated[i, ~enrolled] = np.nan
         if probe is not None:
-            mated[i, enrolled] = similarities(probe, gallery.mates[row][enrolled], metric)[0]
-            own[i] = similarities(probe, gallery.originals[row : row + 1], metric)
-            others[i] = similarities(probe, gallery.others, metric)[0]
-            # The probe's own subject is a mate, not a stranger.
-            others[i, gallery.is_self[row]] = -np.inf
-    ranks = metrics.mate_ranks(mated, others)
+            mated[i, enrolled] = similarities(probe, known.mates[row][enrolled], metric)[0]
+            own[i] = similarities(probe, known.originals[row : row + 1], metric)
+    best = np.nanmax(mated, axis=1)
+    # Without a face the mate is one behind the end of the list. A tie goes to the mate, against the protection.
+    ranks = np.full(len(rows), len(known.others) + 1)
+    if found.any():
+        searched = np.concatenate([probe for probe in probes if probe is not None])
+        of = [subject for subject, there in zip(subjects, found, strict=True) if there]
+        # The probe's own subject is a mate, not a stranger.
+        ranks[found] = 1 + known.others.ahead(searched, best[found], without=of)
 
     def rate(by_subject: NDArray[np.float64]) -> dict[str, float]:
         return asdict(metrics.rate(by_subject, seed))
 
-    def at_each(scores: NDArray[np.float32]) -> dict[str, dict[str, float]]:
-        return (
-            {fmr: rate(metrics.match_rates(scores, t)) for fmr, t in gallery.thresholds.items()}
-            if len(scores)
-            else {}
-        )
+    def at_each(scores: NDArray[np.float32], thresholds: dict[str, float]) -> dict[str, dict[str, float]]:
+        if not len(scores):
+            return {}
+        return {name: rate(metrics.match_rates(scores, t)) for name, t in thresholds.items()}
 
     return {
         "metric": metric,
-        "thresholds": gallery.thresholds,
-        "non_mated_comparisons": gallery.non_mated,
-        "gallery_subjects": len(gallery.others),
-        "tar": at_each(mated),
-        "tar_found": at_each(mated[found]),
-        "self_tar": at_each(own),
+        "thresholds": known.thresholds,
+        "non_mated_comparisons": known.non_mated,
+        "gallery_subjects": len(known.others),
+        "tar": at_each(mated, known.thresholds),
+        "tar_found": at_each(mated[found], known.thresholds),
+        "self_tar": at_each(own, known.thresholds),
+        "rekognition_like": at_each(mated, known.rekognition_like),
+        "fnir": {
+            name: asdict(metrics.fnir(best[:, None], known.strangers, fpir, seed))
+            for name, fpir in FPIRS.items()
+            if fpir * len(known.strangers) >= 1
+        },
         **{f"rank_{rank}": rate((ranks <= rank).astype(np.float64)) for rank in RANKS},
         "median_rank": float(np.median(ranks)),
         "mean_mated_similarity": float(np.nanmean(mated[found])) if found.any() else None,
     }
 
 
+def linkability(photos: Mapping[str, Sequence[Path]], bench: Bench) -> dict[str, Any]:
+    """How well written photos of one person find each other, when the searcher holds no clean one.
+
+    Args:
+        photos: the written files of each subject; one of two or more is the rule, a single one is a stranger.
+    Returns:
+        per matcher TAR with interval: at the thresholds of clean photos, and at thresholds a searcher would set on
+        these very photos. A face that is not found matches nobody, and is counted in `not_found`.
+    Raises:
+        ScoresUnusable: nobody has two photos, or there is only one subject.
+    """
+    files = [(subject, path) for subject, paths in photos.items() for path in paths]
+    templates = [bench.reader.templates(path) for _, path in files]
+    bench.reader.save()
+    there = np.array([found is not None for found in templates])
+    owners = np.array([subject for subject, _ in files])
+    result: dict[str, Any] = {"photos": len(files), "not_found": int((~there).sum()), "matchers": {}}
+    for name, known in bench.galleries.items():
+        similarity = np.full((len(files), len(files)), -np.inf, np.float32)
+        if there.any():
+            seen = np.concatenate([found[name] for found in templates if found is not None])
+            similarity[np.ix_(there, there)] = similarities(seen, seen, bench.reader.matchers[name].metric)
+        mated, non_mated = metrics.pairs_within(similarity, owners)
+        own = metrics.thresholds_shown(FMRS, non_mated)
+        result["matchers"][name] = {
+            f"tar_at_thresholds_of_{kind}_photos": {
+                fmr: asdict(metrics.rate(metrics.match_rates(mated, t), bench.seed)) for fmr, t in thresholds.items()
+            }
+            for kind, thresholds in (("clean", known.thresholds), ("these", own))
+        }
+    return result
+
+
 def mean_quality(files: Mapping[Sample, Path], bench: Bench) -> dict[str, Any]:
     """Means over the arm; largest change is the largest of all."""
     seen: dict[str, list[quality.Quality]] = {"photo": [], "face": []}
+    outside: list[quality.Outside] = []
     for sample, path in files.items():
-        original, written = decode(sample.probe), decode(path)
+        original = decode(sample.probe)
+        written = quality.shown_at(decode(path), original.shape[:2])
         seen["photo"].append(quality.compare(original, written))
         crops = [quality.crop(pixels, bench.boxes[sample]) for pixels in (original, written)]
         seen["face"].append(quality.compare(*crops))
-    return {
+        outside.append(quality.outside(original, written, bench.boxes[sample]))
+    means = {
         part: {
             "psnr_db": _finite(np.mean([one.psnr_db for one in all_])),
             "ssim": float(np.mean([one.ssim for one in all_])),
+            "ms_ssim": float(np.mean([one.ms_ssim for one in all_])),
             "ssimulacra2": float(np.mean([one.ssimulacra2 for one in all_])),
             "ssimulacra2_reference": float(np.mean([one.ssimulacra2_reference for one in all_])),
             "ssimulacra2_lowest_tenth": float(np.percentile([one.ssimulacra2 for one in all_], 10)),
             "largest_change": max(one.largest_change for one in all_),
         }
         for part, all_ in seen.items()
+    }
+    return means | {
+        "outside_face": {
+            "bytes_changed": float(np.mean([one.changed for one in outside])),
+            "share_changed": float(np.mean([one.share for one in outside])),
+        }
     }
 
 

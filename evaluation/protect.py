@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# What the engine can cover a head with.
+STYLES = ("solid", "mosaic", "blur", "ring")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the engine says became of one photo. The faces are those it saw, N of them, 0 where nothing was written."""
+
+    source: Path
+    written: Path | None
+    error: str | None  # why nothing was written; names no folder
+    boxes: NDArray[np.float32]  # (N, 4) x1 y1 x2 y2 in pixels of the source
+    treatments: tuple[str, ...]  # that remained: "cloak light", "redact solid"
+    statuses: tuple[str, ...]
+    too_small: tuple[bool, ...]  # too small to be cloaked, so covered without trying
+    weights: dict[str, str]  # sha256 of every network the engine used
 
 
 def protect(paths: Sequence[Path], folder: Path, strength: str, **options: Any) -> dict[Path, Path]:
@@ -18,13 +36,50 @@ def protect(paths: Sequence[Path], folder: Path, strength: str, **options: Any) 
         strength: a preset of the engine.
         options: further fields of `cloak.Settings`.
     """
-    # Imported here, so that the judge alone needs neither the engine nor torch.
+    return {one.source: one.written for one in outcomes(paths, folder, strength, **options) if one.written is not None}
+
+
+def redact(paths: Sequence[Path], folder: Path, style: str, **options: Any) -> dict[Path, Path]:
+    """Cover the faces of photos and return where each written file is, as `protect` does.
+
+    Args:
+        style: one of `STYLES`.
+    """
+    # Imported where it is needed, so that the judge alone needs neither the engine nor torch.
     import cloak
 
-    folder.mkdir(parents=True, exist_ok=True)
-    outputs = [folder / f"{number:04d}-{path.name}" for number, path in enumerate(paths)]
-    cloak.cloak_photos(paths, outputs, cloak.Settings(strength=strength, **options))  # type: ignore[arg-type]
-    return {path: output for path, output in zip(paths, outputs, strict=True) if output.is_file()}
+    covered = cloak.Choices(cloak.Treatment("redact", style))
+    outcomes = _run(paths, folder, "balanced", options, choices=dict.fromkeys(paths, covered))
+    return {one.input: one.output for one in outcomes if one.output is not None}
+
+
+def outcomes(paths: Sequence[Path], folder: Path, strength: str, **options: Any) -> list[Outcome]:
+    """Cloak photos as `protect` does, and say of each what the engine reports."""
+    from cloak.verify import is_too_small
+
+    found = []
+    for one in _run(paths, folder, strength, options, choices=None):
+        faces = () if one.report is None else one.report.faces
+        boxes = np.array([face.box for face in faces], np.float32).reshape(-1, 4)
+        found.append(Outcome(
+            source=one.input,
+            written=one.output,
+            error=None if one.error is None else one.error.replace(f"{one.input.parent}/", ""),
+            boxes=boxes,
+            treatments=tuple(face.treatment for face in faces),
+            statuses=tuple(face.status for face in faces),
+            too_small=tuple(is_too_small(box) for box in boxes),
+            weights={} if one.report is None else one.report.weights,
+        ))
+    return found
+
+
+def recognisers(strength: str, **options: Any) -> dict[str, list[str]]:
+    """Names of those a cloak is made against, and of those the engine keeps out of the making."""
+    from cloak import networks
+
+    nets = networks.load(_settings(strength, options))
+    return {"made_against": [s.name for s in nets.surrogates], "kept_out": [s.name for s in nets.judges]}
 
 
 def engine_settings(strength: str, **options: Any) -> dict[str, Any]:
@@ -33,8 +88,24 @@ def engine_settings(strength: str, **options: Any) -> dict[str, Any]:
 
     import cloak
 
-    settings = cloak.Settings(strength=strength, **options)  # type: ignore[arg-type]
+    settings = _settings(strength, options)
     return asdict(settings) | {"preset": asdict(cloak.PRESETS[settings.strength]), "cloak": cloak.__version__}
+
+
+def _run(paths: Sequence[Path], folder: Path, strength: str, options: dict[str, Any], *, choices: Any) -> list[Any]:
+    """The engine's own outcome of each photo. A file of an earlier run in the way is an error, never an outcome."""
+    import cloak
+
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs = [folder / f"{number:04d}-{path.name}" for number, path in enumerate(paths)]
+    return cloak.cloak_photos(paths, outputs, _settings(strength, options), choices=choices)
+
+
+def _settings(strength: str, options: dict[str, Any]) -> Any:
+    """Only the bundled recogniser unless others are asked for: what is installed here must not change a result."""
+    import cloak
+
+    return cloak.Settings(strength=strength, **{"recognisers": ("dlib_resnet29",), **options})  # type: ignore[arg-type]
 
 
 def detectors() -> tuple[str, ...]:
@@ -48,4 +119,4 @@ def find_boxes(path: Path, detector: str) -> NDArray[np.float32]:
     """Face boxes (N, 4) that the engine sees in a file, x1 y1 x2 y2 in pixels."""
     import cloak
 
-    return cloak.find_faces(path, settings=cloak.Settings(detector=detector, device="cpu")).boxes
+    return cloak.find_faces(path, settings=cloak.Settings(detector=detector, device="cpu"))[1].boxes

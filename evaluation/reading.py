@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,40 +13,75 @@ from evaluation import matchers
 from evaluation.cache import Table
 from evaluation.faces import YUNET_SHA256, Faces, Pixels, YuNet, decode, face_at, main_face
 from evaluation.files import sha256_of
+from evaluation.gallery import Maker
+from evaluation.hog import Hog
 from evaluation.samples import SamplesUnusable
 
 Box = NDArray[np.float32]  # (4,) x1 y1 x2 y2
 
+FIRST = "yunet"
+
+
+class Detector(Protocol):
+    """Finds the faces of one upright RGB picture."""
+
+    identity: str  # everything that decides its answer, but for the source
+
+    def find(self, pixels: Pixels) -> Faces: ...
+
 
 class Reader:
-    """Detects and embeds through the cache."""
+    """Detects and embeds through the cache.
+
+    Two detectors look: the first, YuNet, finds the faces that are embedded unless another is named.
+    """
 
     def __init__(self, weights: Path, names: Sequence[str], cache: Path) -> None:
-        self.detector = YuNet(weights / "yunet_n.onnx")
+        self._detectors: dict[str, Detector] = {FIRST: YuNet(weights / "yunet_n.onnx"), "hog": Hog()}
         self.matchers = {name: matchers.load(name, weights) for name in names}
-        source = Path(__file__).with_name("faces.py").read_text()
-        self._faces = Table(cache, "faces", self.detector.identity + source)
+        here = Path(__file__).parent
+        sources = {FIRST: ["faces.py"], "hog": ["faces.py", "hog.py", "matchers/dlib_cpp.py"]}
+        self._faces = {
+            name: Table(
+                cache,
+                "faces" if name == FIRST else f"faces-{name}",
+                detector.identity + "".join((here / source).read_text() for source in sources[name]),
+            )
+            for name, detector in self._detectors.items()
+        }
         self._templates = {
             name: Table(cache, name, matchers.identity(m)) for name, m in self.matchers.items()
         }
 
-    def find(self, path: Path) -> tuple[str, Faces, tuple[int, int]]:
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        return tuple(self._detectors)
+
+    def find(self, path: Path, detector: str = FIRST) -> tuple[str, Faces, tuple[int, int]]:
         """Digest of the file, its faces, (height, width) of the picture."""
         digest = sha256_of(path)
-        rows = self._faces.get(digest)
+        rows = self._faces[detector].get(digest)
         if rows is None:
             pixels = decode(path)
-            rows = _pack(self.detector.find(pixels), pixels.shape[:2])
-            self._faces.put(digest, rows)
+            rows = _pack(self._detectors[detector].find(pixels), pixels.shape[:2])
+            self._faces[detector].put(digest, rows)
         return digest, *_unpack(rows)
 
-    def templates(self, path: Path, expected: Box | None = None) -> dict[str, NDArray[np.float32]] | None:
+    def finds(self, path: Path, expected: Box | None = None, detector: str = FIRST) -> bool:
+        """Whether a detector sees the face that is expected there; without `expected`, any."""
+        _, faces, size = self.find(path, detector)
+        return _chosen(faces, size, expected) is not None
+
+    def templates(
+        self, path: Path, expected: Box | None = None, detector: str = FIRST
+    ) -> dict[str, NDArray[np.float32]] | None:
         """(1, D) per matcher, or None when the face is not found; without `expected`, of the main face."""
-        digest, faces, size = self.find(path)
-        index = main_face(faces, size) if expected is None else face_at(faces, expected)
+        digest, faces, size = self.find(path, detector)
+        index = _chosen(faces, size, expected)
         if index is None:
             return None
-        key = f"{digest}:{index}"
+        # Templates of the first detector were cached before there was a second.
+        key = f"{digest}:{index}" if detector == FIRST else f"{digest}:{self._faces[detector].path.stem}:{index}"
         pixels: Pixels | None = None
         found = {}
         for name, table in self._templates.items():
@@ -65,13 +101,21 @@ class Reader:
             raise SamplesUnusable(f"{path}: no face found.")
         return np.asarray(faces.boxes[index], np.float32)
 
+    def maker(self, name: str, detector: str = FIRST) -> Maker:
+        """What the templates of one matcher were made by."""
+        return Maker(name, self.matchers[name].weights_sha256, detector, self.matchers[name].metric)
+
     def weights(self) -> dict[str, str]:
         """sha256 of every network that takes part."""
-        return {"yunet": YUNET_SHA256} | {name: m.weights_sha256 for name, m in self.matchers.items()}
+        return {FIRST: YUNET_SHA256} | {name: m.weights_sha256 for name, m in self.matchers.items()}
 
     def save(self) -> None:
-        for table in (self._faces, *self._templates.values()):
+        for table in (*self._faces.values(), *self._templates.values()):
             table.save()
+
+
+def _chosen(faces: Faces, size: tuple[int, int], expected: Box | None) -> int | None:
+    return main_face(faces, size) if expected is None else face_at(faces, expected)
 
 
 def _pack(faces: Faces, size: tuple[int, int]) -> NDArray[np.float32]:

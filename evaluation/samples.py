@@ -67,8 +67,7 @@ def read_samples(folder: Path, split: Split, subjects: int | None = None, skip: 
     Raises:
         SamplesUnusable: fewer probe subjects than asked for, or nobody to be mistaken for.
     """
-    photos = {person.name: _photos(person) for person in sorted(folder.iterdir()) if person.is_dir()}
-    photos = {subject: paths for subject, paths in photos.items() if paths}
+    photos = photos_by_subject(folder)
     candidates = [s for s, paths in photos.items() if len(paths) > MATES and split_of(s) == split]
     # By digest and not by name: an alphabetical head of LFW is mostly people called A.
     candidates.sort(key=lambda subject: hashlib.sha1(subject.encode()).digest()[-4:])
@@ -84,6 +83,12 @@ def read_samples(folder: Path, split: Split, subjects: int | None = None, skip: 
         )
     probes = tuple(Sample(s, photos[s][MATES], photos[s][:MATES]) for s in candidates[:subjects])
     return Samples(split, probes, {subject: paths[0] for subject, paths in photos.items()})
+
+
+def photos_by_subject(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """All photos of a folder in LFW layout, in the order of names; a subject without any is left out."""
+    photos = {person.name: _photos(person) for person in sorted(folder.iterdir()) if person.is_dir()}
+    return {subject: paths for subject, paths in photos.items() if paths}
 
 
 def _photos(person: Path) -> tuple[Path, ...]:

@@ -28,7 +28,7 @@ def fill(document: str, tables: str) -> str:
 def render(paths: Sequence[Path]) -> str:
     """One table per result file of a kind that has one, in the order of the kinds below, then of the file names."""
     documents = [(path, record.read(path)) for path in sorted(paths)]
-    makers = {"photos": _photos, "detectors": _detectors, "speed": _speed}
+    makers = {"photos": _photos, "ensure": _ensure, "detectors": _detectors, "speed": _speed, "metadata": _metadata}
     tables = [
         make(path, document)
         for kind, make in makers.items()
@@ -55,6 +55,42 @@ def _photos(path: Path, document: dict[str, Any]) -> str:
     return _markdown(caption, heads, rows)
 
 
+def _ensure(path: Path, document: dict[str, Any]) -> str:
+    photos, engine, judge = document["photos"], document["engine_faces"], document["judge_faces"]
+    treatments = [name for name in ("cloak light", "cloak balanced", "cloak strong") if name in engine["by_treatment"]]
+    treatments += sorted(set(engine["by_treatment"]) - set(treatments))
+    heads = ["matcher", *(f"still matched: {name}" for name in treatments), "all the engine saw",
+             "alike because empty", "never seen by the engine"]
+    matchers = sorted(document["matchers"].items(), key=lambda item: not item[1]["installed"])
+    named = [(f"{name} ({'installed' if one['installed'] else 'held out'})", one) for name, one in matchers]
+    rows = [
+        [
+            name,
+            *(_count(one["by_treatment"].get(treatment)) for treatment in treatments),
+            _count(one["matched"]) + (f": {_rate(one['matched'])}" if one["matched"]["of"] else ""),
+            str(one["alike_when_empty"]),
+            _count(one["never_seen"]),
+        ]
+        for name, one in [("any installed", document["any_installed"]), *named]
+    ]
+    remained = ", ".join(f"{engine['by_treatment'][name]} {name}" for name in treatments)
+    caption = (
+        f"`--ensure` from `{document['engine']['strength']}` on {photos['asked']} real photos, {photos['groups']} of "
+        f"them of groups, with {' and '.join(document['recognisers'])} installed: {photos['written']} written, "
+        f"{len(photos['refused'])} refused. The engine saw {engine['seen']} faces in the written ones, which ended as "
+        f"{remained}; {engine['covered_as_too_small']} of them were covered as too small to cloak, and "
+        f"{engine['not_settled']} were left unsettled. The judge, another detector, saw {judge['seen']} faces or what "
+        f"it takes for one; {judge['never_seen_by_the_engine']} of these the engine never saw, and **what it does not "
+        f"see stands unprotected.** Matched is a face in the file that is at least as alike to the very original as 1 "
+        f"stranger in 1,000 is. Source: `{path.parent.name}/{path.name}`."
+    )
+    return _markdown(caption, heads, rows)
+
+
+def _count(share: dict[str, Any] | None) -> str:
+    return "-" if share is None or not share["of"] else f"{share['count']} of {share['of']}"
+
+
 def _detectors(path: Path, document: dict[str, Any]) -> str:
     heads = ["detector", *(f"{name}: recall (false positives)" for name in next(iter(document["detectors"].values())))]
     rows = [
@@ -78,10 +114,34 @@ def _speed(path: Path, document: dict[str, Any]) -> str:
         [f"`balanced`, {faces} faces in a photo", f"{one['seconds_per_face']:.2f} s per face"]
         for faces, one in document["per_face_at_balanced"].items()
     ]
-    memory = document["memory_12_megapixels_8_faces"]
-    rows.append(["12 megapixels with 8 faces, peak memory", f"{memory['above_import_mb']:.0f} MB above import torch"])
+    rows += [
+        [f"{megapixels} megapixels with {memory['faces_found']} faces, peak memory",
+         f"{memory['above_import_mb']:.0f} MB above import torch"]
+        for megapixels in (12, 100)
+        if (memory := document.get(f"memory_{megapixels}_megapixels"))
+    ]
     caption = f"On {machine['device']}, {machine['threads']} threads. Source: `{path.parent.name}/{path.name}`."
     return _markdown(caption, ["what", "cost"], rows)
+
+
+def _metadata(path: Path, document: dict[str, Any]) -> str:
+    files: dict[str, dict[str, dict[str, Any]]] = {}
+    for run in document["runs"]:
+        before, after = run["format"], run["written_as"]
+        files.setdefault(before if before == after else f"{before}, written as {after}", {})[run["profile"]] = run
+    rows = []
+    for name, run in files.items():
+        strip, credit = run["strip"], run["credit"]
+        kept = credit["credit_kept"].values()
+        found = (str(sum(one["found"].values())) for one in (strip, credit))
+        rows.append([name, str(len(strip["found"])), *found, f"{sum(kept)} of {len(kept)}"])
+    caption = (
+        f"{document['summary']['distinct_canaries']} different secrets, planted wherever a format has room for them; "
+        f"how many of them the written file held, by its bytes and by exiftool {document['exiftool']}. "
+        f"Source: `{path.parent.name}/{path.name}`."
+    )
+    heads = ["format", "planted", "found after `strip`", "found after `credit`", "credit fields kept by `credit`"]
+    return _markdown(caption, heads, rows)
 
 
 def _markdown(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

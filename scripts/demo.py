@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cloak import Photo, Settings, cli
-from cloak.io_image import encode_photo, output_path_for, read_photo, shown, write_new
+from cloak import Photo, Settings, terminal
+from cloak.files import output_path_for, shown, write_new
+from cloak.formats import SUFFIXES
+from cloak.io_image import encode_photo, read_photo
 from cloak.report import report_path_for
 
 # One level of 255 is invisible; eight times as much is seen, and a change of 16 does not leave the scale.
@@ -41,8 +43,8 @@ def main() -> int:
     out: Path = arguments.out
     if refusal := make_ready(out, photo):
         print(f"cloak: {shown(refusal)} Nothing was written.", file=sys.stderr)
-        return cli.FAILED
-    suffix = ".jpg" if is_jpeg(photo) else ".png"
+        return terminal.FAILED
+    suffix = output_path_for(photo, None, several=False).suffix
     after = out / f"after{suffix}"
     # The command itself, so that the demo shows what people will see.
     command = Path(sys.executable).with_name("cloak")
@@ -77,17 +79,12 @@ def make_ready(out: Path, photo: Path) -> str | None:
                 return f"{photo}: lies in the folder that the demo empties. Move it, or make demo OUT=folder."
         out.mkdir(parents=True, exist_ok=True)
         marker.touch()
-        for suffix in ("jpg", "png"):
-            for name in (f"before.{suffix}", f"after.{suffix}", f"after.{suffix}.json", "difference.png"):
+        for suffix in sum(SUFFIXES.values(), ()):
+            for name in (f"before{suffix}", f"after{suffix}", f"after{suffix}.json", "difference.png"):
                 (out / name).unlink(missing_ok=True)
     except OSError as error:
         return f"{out}: cannot be used ({error.strerror})."
     return None
-
-
-def is_jpeg(photo: Path) -> bool:
-    """By content; what is neither JPEG nor PNG, the command will explain."""
-    return output_path_for(photo, None, several=False).suffix == ".jpg"
 
 
 if __name__ == "__main__":

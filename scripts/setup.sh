@@ -42,3 +42,10 @@ if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     system_packages libgl1 libglib2.0-0
     "$venv/bin/python" -c 'import cv2'
 fi
+
+# What only the tests need, each found by the command it brings: exiftool reads the written files independently of us.
+if [ "$extra" = test ]; then
+    missing=()
+    command -v exiftool >/dev/null || missing+=(libimage-exiftool-perl)
+    [ "${#missing[@]}" = 0 ] || system_packages "${missing[@]}"
+fi

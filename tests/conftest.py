@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
-from collections.abc import Generator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,11 @@ import pytest
 
 if TYPE_CHECKING:
     from cloak.networks import Networks
+    from cloak.store import Model, Recipe
+
+# What the developer installed must not decide what the tests see, in subprocesses neither
+_NO_MODELS = tempfile.TemporaryDirectory(prefix="facecloak-no-models-")
+os.environ["FACECLOAK_MODELS"] = _NO_MODELS.name
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,6 +58,27 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_models_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Generator[None, None, None]:
+    """Recognisers that somebody installed on this machine would change what is made and judged, in subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACECLOAK_MODELS", str(tmp_path_factory.mktemp("models") / "none"))
+        patch.delenv("FACECLOAK_MIRROR", raising=False)
+        yield
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path, None, None]:
+    """A store of its own, which does not exist yet."""
+    from cloak import weights
+
+    folder = tmp_path / "models"
+    monkeypatch.setenv("FACECLOAK_MODELS", str(folder))
+    weights.locate.cache_clear()
+    yield folder
+    weights.locate.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The test data pack; see its README. Not part of the repository: its photos are not ours to pass on."""
@@ -67,6 +95,38 @@ def nets() -> Networks:
     from cloak.settings import Settings
 
     return networks.load(Settings(device="cpu"))
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Model]]:
+    """Installs a weight file into a store of this test's own: `install(name, file, loads_as, recipe)`."""
+    from cloak import store, weights
+
+    monkeypatch.setenv("FACECLOAK_MODELS", str(tmp_path / "models"))
+    weights.locate.cache_clear()
+
+    def into_store(name: str, file: Path, loads_as: str, recipe: Recipe | None = None, *,
+                   calibration: dict[str, object] | None = None) -> Model:
+        data = file.read_bytes()
+        return store.add(store.Model(
+            name=name, role="surrogate", loads_as=loads_as, path=file, size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(), licence="test", source="test", origin="added", recipe=recipe,
+        ), check=lambda _: calibration)
+
+    yield into_store
+    weights.locate.cache_clear()
+
+
+@pytest.fixture
+def install_known(install: Callable[..., Model], shared_data: Path) -> Callable[[str], Model]:
+    """Installs an ONNX recogniser of the data pack under its short name, such as mobilefacenet."""
+    from cloak import weights
+
+    def known(name: str) -> Model:
+        recipe = weights.registry()[f"{name}_onnx"].recipe
+        return install(name, shared_data / "weights" / f"{name}.onnx", "onnx", recipe)
+
+    return known
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,18 +16,26 @@ NETWORK = {"requests", "urllib", "urllib3", "http", "httpx", "socket", "ssl", "f
 
 # A module may import from any row above its own.
 LAYERS: list[set[str]] = [
-    {"types", "errors"},
-    {"settings", "weights", "io_image", "io_video", "geometry", "masks", "tracking", "eot"},
-    {"report", "grids", "calibration", "detectors", "surrogates", "attacks", "obfuscators"},
+    {"types", "errors", "metadata", "icc"},
+    {"formats", "boxes", "colour", "store"},
+    {"headers"},
+    {"decoders", "encoders"},
+    {"settings", "weights", "files", "choices", "io_image", "io_video", "geometry", "masks", "tracking", "eot"},
+    {"crops"},
+    {"report", "grids", "contact", "inputs", "calibration", "detectors", "surrogates", "attacks", "obfuscators",
+     "fetching", "terminal"},
     {"objectives", "networks"},
-    {"protect", "verify"},
+    {"references"},
+    {"protect", "verify", "adding"},
     {"__init__"},
+    {"cli_models"},
     {"cli"},
 ]
 # A folder states its protocol in its own __init__, types raise errors, protect asks verify what it wrote, and the
 # version that verify puts into a report stands among the public names, which import nothing until they are used.
-SIDEWAYS = {("types", "errors"), ("protect", "verify"), ("verify", "__init__"), ("surrogates", "surrogates"),
-            ("detectors", "detectors"), ("attacks", "attacks"), ("obfuscators", "obfuscators")}
+SIDEWAYS = {("types", "errors"), ("types", "metadata"), ("protect", "verify"), ("verify", "__init__"),
+            ("surrogates", "surrogates"), ("detectors", "detectors"), ("attacks", "attacks"),
+            ("obfuscators", "obfuscators")}
 
 
 def imports(path: Path) -> set[str]:
@@ -76,7 +85,13 @@ def test_the_engine_imports_downwards_only(path):
 @pytest.mark.parametrize("path", modules("cloak"), ids=id_of)
 def test_the_engine_knows_neither_the_web_nor_its_judge_nor_a_network(path):
     tops = {module.split(".")[0] for module in imports(path)}
-    assert not tops & ({"web", "evaluation", "gradio", "fastapi", "starlette", "uvicorn", "pytest"} | NETWORK)
+    assert not tops & {"web", "evaluation", "gradio", "fastapi", "starlette", "uvicorn", "pytest"}
+    if layer_name(path) == "fetching":  # the only one that may open a connection, with what Python brings
+        assert tops & NETWORK == {"http", "urllib"}
+    else:
+        assert not tops & NETWORK
+    if "cloak.fetching" in imports(path):  # and only where a user asked for one
+        assert layer_name(path) == "cli_models"
 
 
 @pytest.mark.parametrize("path", modules("cloak/attacks"), ids=id_of)
@@ -88,7 +103,8 @@ def test_attacks_know_torch_and_nothing_of_faces(path):
 
 @pytest.mark.parametrize("name", ["types", "errors"])
 def test_types_and_errors_need_no_other_part(name):
-    assert not {m for m in imports(ROOT / "cloak" / f"{name}.py") if m.startswith("cloak")} - {"cloak.errors"}
+    needed = {m for m in imports(ROOT / "cloak" / f"{name}.py") if m.startswith("cloak")}
+    assert needed <= {"cloak.errors", "cloak.metadata"}
 
 
 @pytest.mark.parametrize("path", modules("evaluation"), ids=id_of)
@@ -146,8 +162,20 @@ def test_the_watch_on_the_network_would_notice(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 99
 
 
-@pytest.mark.parametrize("words", [["faces"], ["photo", "-o", "out.png"], ["verify"]])
+@pytest.mark.parametrize("words", [["faces", "-o", "look"], ["photo", "-o", "out.png"], ["verify"]])
 def test_no_verb_touches_a_network(portrait, tmp_path, words):
     run = subprocess.run([sys.executable, "-c", NO_NETWORK, *words, "--device", "cpu", str(portrait)], cwd=tmp_path,
                          capture_output=True, text=True)
     assert run.returncode in (0, 3), run.stderr  # 99: the watch
+
+
+@pytest.mark.parametrize("words, code", [
+    (["list"], 0), (["verify"], 0), (["remove", "mine"], 2), (["add", "mine", "mine.onnx"], 2),
+    (["fetch", "nobody"], 2), (["fetch", "edgeface_xxs"], 2), (["fetch", "inception_resnet_v1"], 2),
+    (["fetch", "mobilefacenet", "--from", "mine.onnx"], 2), (["fetch", "mobilefacenet"], 99)])
+def test_only_a_fetch_that_was_agreed_to_touches_a_network(tmp_path, words, code):
+    (tmp_path / "mine.onnx").write_bytes(b"not a network")
+    run = subprocess.run([sys.executable, "-c", NO_NETWORK, "models", *words], cwd=tmp_path, capture_output=True,
+                         text=True, env={k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")})
+    assert run.returncode == code, run.stderr
+    assert (code == 99) == ("connecting to github.com" in run.stderr)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image, JpegImagePlugin
 
-from cloak import detectors, eot, io_image, networks, protect
+from cloak import detectors, eot, files, io_image, networks, protect
 from cloak.errors import SettingsInvalid
 from cloak.networks import Networks
 from cloak.protect import cloak_photos
@@ -194,12 +194,12 @@ def test_an_unknown_detector_or_a_device_that_is_not_there_is_refused_and_not_ig
 def test_what_is_verified_is_the_file_that_was_written(woman, tmp_path, monkeypatch):
     """The optimiser may be content; here the disk receives the bare photo, and the report has to say so."""
     source = save(woman, tmp_path / "in.png")
-    real = io_image.write_all
+    real = files.write_all
 
     def write_the_bare_photo(path, data, *, named):
         real(path, source.read_bytes() if named.suffix == ".png" else data, named=named)
 
-    monkeypatch.setattr(io_image, "write_all", write_the_bare_photo)
+    monkeypatch.setattr(files, "write_all", write_the_bare_photo)
     (outcome,) = cloak_photos([source], [tmp_path / "out.png"], LIGHT)
     (face,) = outcome.report.faces
     assert face.status == "matched" and not outcome.report.is_protected
@@ -214,10 +214,10 @@ def test_photos_are_read_group_by_group_and_not_all_at_once(woman, tmp_path, mon
     finished_when_read = {}
     real = io_image.read_photo
 
-    def watched(path, *, max_pixels):
+    def watched(path, **options):
         if path in inputs:
             finished_when_read[path.name] = sum(output.exists() for output in outputs)
-        return real(path, max_pixels=max_pixels)
+        return real(path, **options)
 
     monkeypatch.setattr(io_image, "read_photo", watched)
     assert all(outcome.kind == "done" for outcome in cloak_photos(inputs, outputs, LIGHT))

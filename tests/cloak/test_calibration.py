@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cloak import calibration, io_image, networks, surrogates, weights
 from cloak.calibration import Curve
+from cloak.errors import SettingsInvalid
 from cloak.settings import Settings
 
 SHIPPED = sorted(p.name.removesuffix(".json") for p in resources.files("cloak").joinpath("calibration").iterdir()
@@ -22,27 +23,34 @@ each = pytest.mark.parametrize("name", SHIPPED)
 LINE = Curve("made-up", "", "", 0, 0, "", fmr=(1e-1, 1e-2, 1e-4), similarity=(0.2, 0.4, 0.8))
 
 
-def test_every_recogniser_has_a_curve_and_every_curve_a_recogniser():
-    assert SHIPPED == list(surrogates.available())
+def shipped(name: str) -> Curve:
+    """The curve in a file of that name, whether or not its recogniser is installed."""
+    return next(curve for curve in calibration._shipped() if curve.recogniser == name)
+
+
+def test_every_bundled_recogniser_has_a_curve():
+    for name in surrogates.bundled():
+        assert calibration.curve(name) == shipped(name)
 
 
 @each
 def test_a_curve_is_of_the_weights_that_are_used(name):
     """A curve of other weights would give verdicts about a network nobody runs."""
-    curve = calibration.curve(name)
-    assert curve.recogniser == name
-    assert curve.weights_sha256 == weights.registry()[name].sha256
+    curve = shipped(name)
+    known = {f"{entry}".removesuffix("_onnx"): weights.registry()[entry].sha256 for entry in weights.registry()}
+    assert curve.recogniser == name and curve.made == "measured"
+    assert curve.weights_sha256 == known[name]
 
 
 @each
 def test_a_curve_was_measured_behind_the_detector_that_is_used(name):
     """Other landmarks put the chip elsewhere, and strangers come closer or less close."""
-    assert calibration.curve(name).detector == Settings().detector
+    assert shipped(name).detector == Settings().detector
 
 
 @each
 def test_a_curve_falls_in_fmr_as_it_rises_in_similarity(name):
-    curve = calibration.curve(name)
+    curve = shipped(name)
     assert len(curve.fmr) == len(curve.similarity) >= 5
     assert (np.diff(curve.fmr) < 0).all() and (np.diff(curve.similarity) > 0).all()
     assert 0 < curve.fmr[-1] and curve.fmr[0] <= 1
@@ -51,7 +59,7 @@ def test_a_curve_falls_in_fmr_as_it_rises_in_similarity(name):
 
 @each
 def test_a_curve_has_enough_pairs_for_its_smallest_rate(name):
-    curve = calibration.curve(name)
+    curve = shipped(name)
     assert curve.impostor_pairs <= curve.subjects * (curve.subjects - 1) // 2
     assert curve.impostor_pairs * curve.fmr[-1] >= 10
     assert curve.source
@@ -60,7 +68,7 @@ def test_a_curve_has_enough_pairs_for_its_smallest_rate(name):
 
 @each
 def test_the_threshold_at_a_rate_has_that_rate(name):
-    curve = calibration.curve(name)
+    curve = shipped(name)
     for fmr in np.geomspace(curve.fmr[-1] * 1.0001, curve.fmr[0] * 0.9999, 50):
         assert curve.fmr_at(curve.threshold(float(fmr))) == pytest.approx(fmr, rel=1e-6)
     for similarity in np.linspace(curve.similarity[0], curve.similarity[-1], 50):
@@ -70,7 +78,7 @@ def test_the_threshold_at_a_rate_has_that_rate(name):
 
 @each
 def test_the_points_of_a_curve_are_met_exactly(name):
-    curve = calibration.curve(name)
+    curve = shipped(name)
     for fmr, similarity in zip(curve.fmr, curve.similarity):
         assert curve.threshold(fmr) == pytest.approx(similarity, abs=1e-9)
         assert curve.fmr_at(similarity) == pytest.approx(fmr, rel=1e-9)
@@ -108,17 +116,56 @@ def test_a_shipped_curve_holds_numbers_only_about_pairs_and_nobody_s_name():
 
 
 @each
-def test_strangers_match_as_often_as_the_curve_says(name, shared_data):
+def test_strangers_match_as_often_as_the_curve_says(name, shared_data, install_known):
     """1,770 pairs of 60 people, measured again from the photos through today's detector and alignment."""
     folders = sorted(p for p in (shared_data / "lfw-dev").iterdir() if p.is_dir())
     chosen = folders[3 :: len(folders) // 60][:60]
-    nets = networks.load(Settings(device="cpu"))
-    surrogate = next(s for s in nets.surrogates if s.name == name)
+    if name not in surrogates.bundled():
+        install_known(name)
+    nets = networks.load(Settings(device="cpu", recognisers=(name,)))
+    surrogate = next(s for s in nets.recognisers if s.name == name)
     pictures = [io_image.read_photo(sorted(p.glob("*.jpg"))[0], max_pixels=10**7).pixels for p in chosen]
     found = nets.detector.detect(pictures)
     embedded = torch.cat([nets.embed(surrogate, p, f.take([0])) for p, f in zip(pictures, found) if len(f)])
     similarity = (embedded @ embedded.T).numpy()[np.triu_indices(len(embedded), 1)]
-    curve = calibration.curve(name)
+    curve = shipped(name)
     assert (similarity >= curve.threshold(0.2)).mean() == pytest.approx(0.2, abs=0.08)
     assert (similarity >= curve.threshold(0.02)).mean() == pytest.approx(0.02, abs=0.02)
     assert (similarity >= curve.threshold(1e-3)).mean() < 0.01
+
+
+def normal_scores(count, seed=0):
+    return np.random.default_rng(seed).normal(0.02, 0.1, count)
+
+
+def test_many_pairs_are_measured_and_no_rate_is_named_that_they_do_not_show():
+    rates, similarity, made = calibration.measure(normal_scores(100_000))
+    assert made == "measured" and min(rates) * 100_000 >= calibration.PAIRS_BEYOND > min(rates) * 100_000 / 3
+    fresh = normal_scores(1_000_000, seed=1)
+    for rate, value in zip(rates, similarity):
+        assert (fresh >= value).mean() == pytest.approx(rate, rel=0.35)
+
+
+@pytest.mark.parametrize("count", [28, 60, 300, 3000, 20_000])
+def test_few_pairs_are_fitted_on_the_careful_side(count):
+    """The threshold may lie too low, which calls too much a match; above the true one at most as often as is stated."""
+    true = 0.02 + 0.1 * 3.0902  # the normal quantile of 0.999
+    made = [calibration.measure(normal_scores(count, seed)) for seed in range(40)]
+    found = []
+    for rates, similarity, how in made:
+        assert how == "fitted" and rates[-1] == calibration.VERDICT_FMR
+        assert (np.diff(rates) < 0).all() and (np.diff(similarity) > 0).all()
+        found.append(similarity[-1])
+    assert np.mean(np.array(found) > true) <= 0.1
+    assert np.median(found) > true - 0.2  # and still of use
+
+
+def test_a_fitted_threshold_is_never_above_what_was_seen():
+    scores = np.concatenate([np.full(20, -0.5), np.full(20, 0.1)])
+    assert calibration.measure(scores)[1][-1] <= 0.1 + 1e-4
+
+
+@pytest.mark.parametrize("scores", [np.zeros(0), np.zeros(27), np.full(100, np.nan)])
+def test_too_few_pairs_give_no_curve(scores):
+    with pytest.raises(SettingsInvalid, match="Nothing was calibrated"):
+        calibration.measure(scores)

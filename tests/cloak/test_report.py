@@ -17,8 +17,8 @@ from cloak.types import FaceReport, Report, Verdict
 
 VERDICT = Verdict(recogniser="dlib_resnet29", is_surrogate=True, similarity_before=0.99, similarity_after=0.81,
                   fmr_before=1e-5, fmr_after=0.3, is_matched=False, threshold=0.93, threshold_fmr=1e-3)
-FACE = FaceReport(number=1, box=(10.0, 20.0, 110.5, 160.0), detector_score=0.99, status="protected",
-                  verdicts=(VERDICT,), words="protected from dlib_resnet29")
+FACE = FaceReport(number=1, box=(10.0, 20.0, 110.5, 160.0), detector_score=0.99, treatment="cloak balanced",
+                  status="protected", verdicts=(VERDICT,), words="protected from dlib_resnet29")
 REPORT = Report(input="march.jpg", output="march.cloaked.jpg", input_sha256="0" * 64, output_sha256="1" * 64,
                 size=(1400, 900), faces=(FACE,), words="1 of 1 faces protected.",
                 settings={"strength": "balanced", "seed": 0, "overwrite": False}, versions={"facecloak": "0.1.0"},
@@ -49,17 +49,17 @@ def test_the_document_is_ascii_json_with_its_schema_first():
     text = to_json(dataclasses.replace(REPORT, input="Ünï.jpg"))
     assert text.isascii() and text.endswith("}\n")
     fields = json.loads(text)
-    assert next(iter(fields.items())) == ("schema", "facecloak-report/1")
+    assert next(iter(fields.items())) == ("schema", "facecloak-report/2")
     assert fields["faces"][0]["verdicts"][0]["fmr_after"] == 0.3
 
 
-def test_schema_1_has_exactly_these_fields():
+def test_schema_2_has_exactly_these_fields():
     # Anyone may read these files. A change here is a change of SCHEMA: raise its number.
     fields = json.loads(to_json(REPORT))
-    assert SCHEMA == "facecloak-report/1"
+    assert SCHEMA == "facecloak-report/2"
     assert set(fields) == {"schema", "input", "output", "input_sha256", "output_sha256", "size", "faces", "words",
                            "settings", "versions", "weights", "notes"}
-    assert set(fields["faces"][0]) == {"number", "box", "detector_score", "status", "verdicts", "words"}
+    assert set(fields["faces"][0]) == {"number", "box", "detector_score", "treatment", "status", "verdicts", "words"}
     assert set(fields["faces"][0]["verdicts"][0]) == {
         "recogniser", "is_surrogate", "similarity_before", "similarity_after", "fmr_before", "fmr_after",
         "is_matched", "threshold", "threshold_fmr"}
@@ -90,7 +90,7 @@ def edited(change):
 
 
 @pytest.mark.parametrize(("change", "words"), [
-    (lambda f: f.update(schema="facecloak-report/2"), "schema is 'facecloak-report/2'"),
+    (lambda f: f.update(schema="facecloak-report/1"), "schema is 'facecloak-report/1'"),
     (lambda f: f.pop("schema"), "schema is None"),
     (lambda f: f.update(pixels="AAAA"), "unknown fields: pixels"),
     (lambda f: f.pop("faces"), "unknown fields: faces"),

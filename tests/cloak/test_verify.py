@@ -13,7 +13,7 @@ from cloak import calibration, io_image, networks, verify, weights
 from cloak.errors import PhotoUnreadable
 from cloak.networks import Networks
 from cloak.settings import Settings
-from cloak.types import Faces
+from cloak.types import Faces, Treatment
 
 SETTINGS = Settings(device="cpu")
 
@@ -257,8 +257,31 @@ def test_a_face_that_is_protected_by_a_hair_is_not_praised(fmr, is_barely):
     after = curve.threshold(fmr)
     verdict = verify._verdict(next(iter(networks.load(SETTINGS).surrogates)), 0.99, after)
     faces = Faces(np.array([[0, 0, 90, 120]], np.float32), np.zeros((1, 5, 2), np.float32), np.ones(1, np.float32))
-    face = verify._face_report(0, faces, (verdict,), is_lost=False)
+    face = verify._face_report(0, faces, (verdict,), None, is_lost=False)
     assert face.status == "protected"
     assert ("barely" in face.words) == is_barely
     if is_barely:
         assert f"1 stranger in {1 / fmr:.0f}" in face.words
+
+
+def test_the_alignment_that_matches_best_counts(portrait, nets, monkeypatch):
+    """Another detector places its landmarks elsewhere; one view that matches is a match."""
+    photo = io_image.read_photo(portrait, max_pixels=10**7)
+    (faces,) = nets.find([photo.pixels])
+    other = io_image.read_photo(portrait, max_pixels=10**7)
+    dark = dataclasses.replace(other, pixels=np.ascontiguousarray(255 - other.pixels))
+    monkeypatch.setattr(verify, "_partners", lambda *_: ([0], faces))
+    plain = verify.judge(dark, photo, faces, nets, SETTINGS)[0].verdicts[0].similarity_after
+    real = type(nets).embed_aligned
+
+    def one_view_matches(self, surrogate, pixels, faces, others):
+        seen = real(self, surrogate, pixels, faces, others)
+        if others:
+            seen[-1] = real(self, surrogate, photo.pixels, faces, 0)[0]
+        return seen
+
+    monkeypatch.setattr(type(nets), "embed_aligned", one_view_matches)
+    through_one = verify.judge(dark, photo, faces, nets, SETTINGS)[0]
+    assert through_one.verdicts[0].similarity_after > 0.99 > plain and through_one.status == "matched"
+    covered = verify.judge(dark, photo, faces, nets, SETTINGS, treatments=[Treatment("redact", "solid")])[0]
+    assert covered.verdicts[0].similarity_after == pytest.approx(plain, abs=0.05)

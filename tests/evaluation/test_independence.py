@@ -32,6 +32,11 @@ def test_no_module_imports_the_web_or_the_engines_framework():
     assert importers_of("torch") == importers_of("facenet_pytorch") == set()
 
 
+def test_one_module_alone_can_send_anything_anywhere():
+    network = {"boto3", "botocore", "requests", "urllib", "urllib3", "http", "httpx", "socket", "ssl"}
+    assert {path for module in network for path in importers_of(module)} == {"rekognition.py"}
+
+
 def test_nothing_is_imported_by_a_computed_name():
     """`importlib.import_module("cloak")` would pass the tests above."""
     for path in FOLDER.rglob("*.py"):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from evaluation import arms, photos, protect, record
 from evaluation.faces import decode
-from evaluation.judge import judge, open_bench
+from evaluation.judge import judge, linkability, open_bench
 from evaluation.publishing import publish
 from evaluation.samples import SamplesUnusable, read_samples
 
@@ -51,6 +51,7 @@ def test_clean_photos_are_matched_and_ranked_first(bench):
     assert rates(clean)["tar"]["1e-3"]["value"] > 0.9
     assert rates(clean)["rank_1"]["value"] == rates(clean)["self_tar"]["1e-3"]["value"] == 1
     assert clean["quality"]["face"]["ssimulacra2"] == 100
+    assert clean["quality"]["outside_face"] == {"bytes_changed": 0, "share_changed": 0}
 
 
 def test_the_no_op_arm_equals_clean_exactly(bench, tmp_path):
@@ -98,8 +99,9 @@ def test_a_published_file_of_half_the_size_is_still_the_same_face(bench, tmp_pat
     sample = bench.samples.probes[0]
     path = tmp_path / "half.png"
     Image.fromarray(decode(sample.probe)).resize((125, 125), Image.Resampling.LANCZOS).save(path)
-    result = judge({sample: path}, bench, with_quality=False)
+    result = judge({sample: path}, bench)
     assert result["not_found"] == 0 and rates(result)["self_tar"]["1e-2"]["value"] == 1
+    assert result["quality"]["photo"]["ms_ssim"] > 0.9
 
 
 def test_an_empty_arm_is_refused(bench):
@@ -126,8 +128,13 @@ def test_the_measurement_runs_every_arm_and_writes_a_valid_result(bench, tmp_pat
 
     monkeypatch.setattr(protect, "protect", paint)
     monkeypatch.setattr(protect, "engine_settings", lambda strength, **options: {"strength": strength})
-    measured = photos.measure(bench, ["strong"], "jpeg90", tmp_path / "work")
-    assert list(measured["arms"]) == ["clean", "no-op", "solid box", "strong", "noise as strong"]
+    theirs = {sample.probe: sample.probe for sample in bench.samples.probes}
+    measured = photos.measure(
+        bench, ["strong"], "jpeg90", tmp_path / "work", made=["naive-blur"], supplied={"theirs": theirs}
+    )
+    ours = ["clean", "no-op", "solid box", "strong", "noise as strong", "naive-blur"]
+    assert list(measured["arms"]) == [*ours, "theirs"]
+    assert measured["arms"]["theirs"] == measured["arms"]["clean"] | {"not_written": 0}
     strong, placebo = measured["arms"]["strong"], measured["arms"]["noise as strong"]
     assert strong["not_written"] == 1 and strong["subjects"] == SUBJECTS - 1
     assert rates(strong)["tar"]["1e-2"]["value"] < rates(measured["arms"]["clean"])["tar"]["1e-2"]["value"]
@@ -140,6 +147,12 @@ def test_the_measurement_runs_every_arm_and_writes_a_valid_result(bench, tmp_pat
     assert json.loads((tmp_path / "run.json").read_text())["kind"] == "photos"
 
 
+def test_two_arms_of_one_name_are_refused_before_anything_is_made(bench, tmp_path):
+    with pytest.raises(ValueError, match="two arms of one name"):
+        photos.measure(bench, [], "none", tmp_path / "work", supplied={"clean": {}})
+    assert not (tmp_path / "work").exists()
+
+
 def test_publishing_reaches_the_judge(bench, tmp_path):
     """A figure said to be after JPEG must differ from the one before it."""
     published = {s: publish(p, tmp_path, "jpeg50") for s, p in clean_files(bench).items()}
@@ -148,3 +161,30 @@ def test_publishing_reaches_the_judge(bench, tmp_path):
     assert np.isclose(
         rates(after)["mean_mated_similarity"], rates(before)["mean_mated_similarity"], atol=0.05
     )
+
+
+def test_searching_returns_the_mates_of_clean_photos_and_nobody_behind_a_box(bench, tmp_path):
+    clean = judge(clean_files(bench), bench, with_quality=False)
+    boxed = {s: arms.solid_box(p, tmp_path, bench.boxes[s]) for s, p in clean_files(bench).items()}
+    lost = judge(boxed, bench, with_quality=False)
+    # 304 strangers' searches show an FPIR of 0.01 and none of 0.003.
+    assert set(rates(clean)["fnir"]) == {"0.01"}
+    assert rates(clean)["fnir"]["0.01"]["value"] == 0 and rates(lost)["fnir"]["0.01"]["value"] == 1
+    assert clean["failure_to_enrol"]["value"] == 0
+    assert lost["failure_to_enrol"]["value"] == lost["not_found"] / SUBJECTS
+    assert set(lost["not_found_by"]) == {"yunet", "hog"} and lost["not_found_by"]["yunet"] == lost["not_found"]
+    assert clean["not_found_by"] == {"yunet": 0, "hog": 0} and lost["not_found_by"]["hog"] >= SUBJECTS - 1
+
+
+def test_clean_photos_of_one_person_find_each_other_and_greyed_ones_do_not(bench, tmp_path):
+    photos_of = {s.subject: [s.probe, *s.mates] for s in bench.samples.probes}
+    stranger = next(subject for subject in bench.samples.distractors if subject not in photos_of)
+    with_stranger = photos_of | {stranger: [bench.samples.distractors[stranger]]}
+    clean = linkability(with_stranger, bench)["matchers"]["edgeface_xxs"]
+    assert clean["tar_at_thresholds_of_clean_photos"]["1e-3"]["value"] > 0.9
+    assert clean["tar_at_thresholds_of_these_photos"]["1e-2"]["value"] > 0.9
+    grey = tmp_path / "grey.png"
+    Image.new("RGB", (250, 250), (120, 120, 120)).save(grey)
+    lost = linkability({subject: [grey, grey] for subject in photos_of}, bench)
+    assert lost["not_found"] == lost["photos"] == 2 * SUBJECTS
+    assert lost["matchers"]["edgeface_xxs"]["tar_at_thresholds_of_clean_photos"]["1e-2"]["value"] == 0

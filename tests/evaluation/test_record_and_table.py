@@ -44,7 +44,8 @@ def test_detectors_and_speed_have_tables_of_their_own_and_notes_have_none(tmp_pa
     record.write(tmp_path / "b.json", "speed", {
         "run": {"device": "cpu", "threads": 2}, "step": {"8": {"ratio": 1.234}},
         "per_face_at_balanced": {"4": {"seconds_per_face": 0.756}},
-        "memory_12_megapixels_8_faces": {"above_import_mb": 430.2}})
+        "memory_12_megapixels": {"faces_found": 8, "above_import_mb": 430.2},
+        "memory_100_megapixels": {"faces_found": 25, "above_import_mb": 1369.3}})
     record.write(tmp_path / "c.json", "tuning notes", {})
     lines = table.render(list(tmp_path.glob("*.json"))).splitlines()
     assert "| mtcnn | 0.988 (3) | 0.988 (3) |" in lines
