@@ -429,19 +429,14 @@ def _folders(outputs: list[Path]) -> Iterator[None]:
     made: list[Path] = []
     try:
         for folder in dict.fromkeys(output.parent for output in outputs):
-            missing = [one for one in (folder, *folder.parents) if not one.is_dir()]
-            for one in reversed(missing):
+            for one in reversed([one for one in (folder, *folder.parents) if not one.is_dir()]):
                 try:
                     one.mkdir()
-                except FileExistsError:
-                    if one.is_dir():
-                        continue
-                    raise
+                except OSError as error:
+                    raise OutputRefused(f"{one}: the folder cannot be made ({error.strerror}). Choose another. "
+                                        "Nothing was written.") from error
                 made.append(one)
         yield
-    except OSError as error:
-        raise OutputRefused(f"{error.filename}: the folder cannot be made ({error.strerror}). Choose another. "
-                            "Nothing was written.") from error
     finally:
         for folder in reversed(made):
             with contextlib.suppress(OSError):  # only where nothing came to lie in it

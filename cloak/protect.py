@@ -33,6 +33,8 @@ from cloak.types import KEEP, SETTLED, STRENGTHS, FaceReport, Faces, Outcome, Ph
 _FACES_PER_BATCH = {"cpu": 8, "cuda": 64}
 # Photos read ahead so that their faces fill a batch: at most so many pixels, at least one photo.
 _PIXELS_PER_GROUP = 16_000_000
+# And at most so many photos: nothing of a group is written before all its faces are done, and a batch may be stopped
+_PHOTOS_PER_GROUP = 16
 # `ensure` asks for this false match rate, ten times the verdict's: others see a face through other landmarks
 _ENSURED_FMR = 1e-2
 
@@ -155,7 +157,8 @@ def _groups(
         except CloakError as error:
             outcomes[index] = Outcome(path, None, None, str(error), "failed")
             continue
-        if sum(p.pixels.shape[0] * p.pixels.shape[1] for _, p in waiting) >= _PIXELS_PER_GROUP:
+        pixels = sum(p.pixels.shape[0] * p.pixels.shape[1] for _, p in waiting)
+        if pixels >= _PIXELS_PER_GROUP or len(waiting) >= _PHOTOS_PER_GROUP:
             jobs = _detect(waiting, chosen, nets, settings, outcomes)
             waiting = []
             if jobs:
