@@ -157,8 +157,9 @@ def photo(
                                                          help="Other photos of one person, to cloak that person "
                                                               "against too. Looks for the person by face "
                                                               "recognition, on this machine.")] = None,
-    ensure: Annotated[bool, typer.Option("--ensure", help="Raise the strength of a face that does not hold, and cover "
-                                                          "it at last: what is written has passed.")] = False,
+    ensure: Annotated[bool, typer.Option("--ensure", help="Cloak at least `balanced`, raise the strength of a face "
+                                                          "that does not hold, and cover it at last: what is written "
+                                                          "has passed the recognisers installed.")] = False,
     small: Annotated[str, typer.Option(metavar="redact|report",
                                        help="What happens to faces too small to cloak usefully.")] = _DEFAULT.small,
     metadata: Annotated[str, typer.Option(metavar="strip|credit",

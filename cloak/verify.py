@@ -38,6 +38,13 @@ LIMITS = (
 )
 
 
+# evaluation/results/photos-two-recognisers.json against photos.json
+ALONE = (
+    "Made and judged with one recogniser. With a second one the same change protects much better from others: "
+    "`cloak models fetch recommended`."
+)
+
+
 def verify_photo(path: Path, *, original: Path | None, settings: Settings) -> Report:
     """Judge any file, against the unprotected photo where there is one.
 
@@ -204,6 +211,7 @@ def _report(
     photo: Photo, original: Photo | None, faces: tuple[FaceReport, ...], words: str, nets: Networks, settings: Settings
 ) -> Report:
     names = [s.name for s in nets.recognisers]
+    is_alone = len(names) == 1 and any(face.treatment.startswith("cloak") for face in faces)
     return Report(
         input=photo.path.name if original is None else original.path.name,
         output=None if original is None else photo.path.name,
@@ -222,7 +230,7 @@ def _report(
             **{name: entry.sha256 for name, entry in weights.registry().items() if name.startswith(settings.detector)},
             **{name: weights.sha256_of(name) for name in names},
         },
-        notes=(*(() if original is None else original.notes), LIMITS),
+        notes=(*(() if original is None else original.notes), *([ALONE] if is_alone else ()), LIMITS),
     )
 
 

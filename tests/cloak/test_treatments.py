@@ -165,7 +165,7 @@ def test_ensure_covers_at_last_what_no_strength_protects(two_people, tmp_path, m
     monkeypatch.setattr(protect, "_Batch", record)
     outcome, after = treat(two_people, tmp_path, Choices(CLOAK, {1: KEEP}),
                            dataclasses.replace(LIGHT, ensure=True, cover="ring"))
-    assert tried == [("light", 1), ("balanced", 1), ("strong", 1)]
+    assert tried == [("balanced", 1), ("strong", 1)], "light is never ensured"
     kept, raised = outcome.report.faces
     assert kept.status == "kept"
     assert raised.status == "redacted" and raised.treatment == "redact ring" and "did not hold" in raised.words
@@ -298,3 +298,13 @@ def test_a_face_is_not_an_empty_picture_and_darkness_is(two_people, nets):
         seen = [nets.embed(surrogate, pixels, faces) for pixels in (two_people, two_people // 40)]
         assert verify._empty(surrogate, seen[0], threshold) == []
         assert verify._empty(surrogate, seen[1], threshold) == [0, 1]
+
+
+def test_a_cloak_made_with_one_recogniser_says_how_to_make_a_better_one(two_people, nets, tmp_path):
+    assert len(nets.recognisers) == 1
+    cloaked, _ = treat(two_people, tmp_path, Choices(CLOAK, {1: KEEP}))
+    assert any("cloak models fetch recommended" in note for note in cloaked.report.notes)
+    (tmp_path / "out.png").unlink()
+    (tmp_path / "out.png.json").unlink()
+    covered, _ = treat(two_people, tmp_path, Choices(SOLID))
+    assert covered.report.notes == (verify.LIMITS,), "it would change nothing for a cover"
