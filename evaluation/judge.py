@@ -63,14 +63,17 @@ def open_bench(
     matcher_names: Sequence[str] | None = None,
     photos: str = "lfw-dev",
     seed: int = 0,
+    weights: Path | None = None,
 ) -> Bench:
     """Enrol the gallery and set the thresholds. The first call takes minutes, later ones read the cache.
 
     Args:
         data: the data pack; `photos` is its folder in LFW layout, `weights` its folder of networks.
         cache: folder for templates; created when missing.
+        weights: where further networks lie, see `matchers.present`.
     """
-    reader = Reader(data / "weights", matcher_names or matchers.names(), cache)
+    names = matcher_names or matchers.present(data / "weights", weights)[0]
+    reader = Reader(data / "weights", names, cache, weights)
     samples = read_samples(data / photos, split, subjects, skip)
     try:
         others = {subject: reader.templates(path) for subject, path in samples.distractors.items()}

@@ -15,7 +15,7 @@ from evaluation.samples import Sample
 Files = dict[Sample, Path]
 
 # The judge's own runtime of a network that the engine calls by another name
-SAME_NETWORK = {"dlib_resnet29": "dlib_cpp"}
+SAME_NETWORK = {"dlib_resnet29": "dlib_cpp", "inception_resnet_v1": "facenet_vggface2"}
 
 # Lowest clean TAR at FMR 1e-3 on the tuning subjects was dlib's .93; well below it the judge is broken.
 CLEAN_TAR = 0.85

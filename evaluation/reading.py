@@ -15,6 +15,7 @@ from evaluation.faces import YUNET_SHA256, Faces, Pixels, YuNet, decode, face_at
 from evaluation.files import sha256_of
 from evaluation.gallery import Maker
 from evaluation.hog import Hog
+from evaluation.mtcnn import Mtcnn
 from evaluation.samples import SamplesUnusable
 
 Box = NDArray[np.float32]  # (4,) x1 y1 x2 y2
@@ -33,14 +34,17 @@ class Detector(Protocol):
 class Reader:
     """Detects and embeds through the cache.
 
-    Two detectors look: the first, YuNet, finds the faces that are embedded unless another is named.
+    Three detectors look: the first, YuNet, finds the faces that are embedded unless another is named.
     """
 
-    def __init__(self, weights: Path, names: Sequence[str], cache: Path) -> None:
-        self._detectors: dict[str, Detector] = {FIRST: YuNet(weights / "yunet_n.onnx"), "hog": Hog()}
-        self.matchers = {name: matchers.load(name, weights) for name in names}
+    def __init__(self, weights: Path, names: Sequence[str], cache: Path, further: Path | None = None) -> None:
+        self._detectors: dict[str, Detector] = {
+            FIRST: YuNet(weights / "yunet_n.onnx"), "hog": Hog(), "mtcnn": Mtcnn(),
+        }  # fmt: skip
+        self.matchers = {name: matchers.load(name, weights, further) for name in names}
         here = Path(__file__).parent
-        sources = {FIRST: ["faces.py"], "hog": ["faces.py", "hog.py", "matchers/dlib_cpp.py"]}
+        sources = {FIRST: ["faces.py"], "hog": ["faces.py", "hog.py", "matchers/dlib_cpp.py"],
+                   "mtcnn": ["faces.py", "mtcnn.py"]}  # fmt: skip
         self._faces = {
             name: Table(
                 cache,
@@ -56,6 +60,10 @@ class Reader:
     @property
     def detectors(self) -> tuple[str, ...]:
         return tuple(self._detectors)
+
+    def detector(self, name: str = FIRST) -> Detector:
+        """For pictures that are no files of their own, such as the frames of a clip."""
+        return self._detectors[name]
 
     def find(self, path: Path, detector: str = FIRST) -> tuple[str, Faces, tuple[int, int]]:
         """Digest of the file, its faces, (height, width) of the picture."""

@@ -37,13 +37,35 @@ class Matcher(Protocol):
 
 
 def names() -> tuple[str, ...]:
-    """The keys of all matchers there are."""
-    modules = {p.stem for p in HERE.glob("*.py")} - {"__init__", "onnx"}
+    """The keys of the matchers whose files come with a package or with the data pack."""
+    modules = {p.stem for p in HERE.glob("*.py")} - {"__init__", "onnx", "facenet"}
     return tuple(sorted(modules | {p.stem for p in HERE.glob("*.toml")}))
 
 
-def load(name: str, weights: Path) -> Matcher:
-    """A matcher by its key. `weights` is the folder of the network files that come with no package."""
+def present(weights: Path, further: Path | None = None) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The keys of all matchers that can be loaded here, and by key the file that is missing for each of the others.
+
+    Args:
+        as `load` takes them.
+
+    Callers name the others: a matcher that is left out silently would look like one that found nobody.
+    """
+    from evaluation.matchers.facenet import FILES
+
+    missing = {name: file for name, file in FILES.items() if not ((further or weights) / file).is_file()}
+    return tuple(sorted({*names(), *FILES} - set(missing))), missing
+
+
+def load(name: str, weights: Path, further: Path | None = None) -> Matcher:
+    """A matcher by its key.
+
+    Args:
+        weights: the folder of the network files that come with no package.
+        further: the folder of those that the data pack has not either; `weights` where it is None.
+    Raises:
+        ValueError: no matcher is called that.
+        FileMismatch: its file is missing or another one.
+    """
     # Imported here: each runtime costs seconds or memory, and one that is not asked for need not be
     # installed.
     if (HERE / f"{name}.toml").is_file():
@@ -54,7 +76,11 @@ def load(name: str, weights: Path) -> Matcher:
         from evaluation.matchers.dlib_cpp import DlibMatcher
 
         return DlibMatcher()
-    raise ValueError(f"no matcher is called {name!r}; there are {', '.join(names())}.")
+    from evaluation.matchers.facenet import FILES, FacenetMatcher
+
+    if name in FILES:
+        return FacenetMatcher(name, further or weights)
+    raise ValueError(f"no matcher is called {name!r}; there are {', '.join(sorted({*names(), *FILES}))}.")
 
 
 def identity(matcher: Matcher) -> str:
@@ -64,7 +90,12 @@ def identity(matcher: Matcher) -> str:
     Source is hashed whole, comments too: re-embedding costs minutes, a stale template costs the result.
     """
     described = HERE / f"{matcher.name}.toml"
-    own = [HERE / "onnx.py", described] if described.is_file() else [HERE / f"{matcher.name}.py"]
+    if described.is_file():
+        own = [HERE / "onnx.py", described]
+    elif matcher.name.startswith("facenet_"):
+        own = [HERE / "facenet.py", HERE.parent / "mtcnn.py"]
+    else:
+        own = [HERE / f"{matcher.name}.py"]
     digest = hashlib.sha256(f"{matcher.weights_sha256} {matcher.runtime}".encode())
     for source in [HERE.parent / "faces.py", *own]:
         digest.update(source.read_bytes())

@@ -172,7 +172,7 @@ def test_searching_returns_the_mates_of_clean_photos_and_nobody_behind_a_box(ben
     assert rates(clean)["fnir"]["0.01"]["value"] == 0 and rates(lost)["fnir"]["0.01"]["value"] == 1
     assert clean["failure_to_enrol"]["value"] == 0
     assert lost["failure_to_enrol"]["value"] == lost["not_found"] / SUBJECTS
-    assert set(lost["not_found_by"]) == {"yunet", "hog"} and lost["not_found_by"]["yunet"] == lost["not_found"]
+    assert set(lost["not_found_by"]) == {"yunet", "hog", "mtcnn"} and lost["not_found_by"]["yunet"] == lost["not_found"]
     assert clean["not_found_by"] == {"yunet": 0, "hog": 0} and lost["not_found_by"]["hog"] >= SUBJECTS - 1
 
 
