@@ -7,8 +7,12 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
+
+if TYPE_CHECKING:
+    from evaluation.reading import Reader
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     cv2.setNumThreads(1)
     # OpenCV 5 warns at every YuNet that it chose its processor backend, which is what is wanted.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    from evaluation.clips import ClipUnreadable
     from evaluation.ensure import WrittenUnusable
     from evaluation.files import FileMismatch
     from evaluation.gallery import GalleryUnusable
@@ -30,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         return int(options.run(options))
-    except (FileMismatch, GalleryUnusable, SamplesUnusable, ScoresUnusable, WrittenUnusable) as error:
+    except (
+        ClipUnreadable, FileMismatch, GalleryUnusable, SamplesUnusable, ScoresUnusable, WrittenUnusable,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -40,10 +47,13 @@ def _photos(options: argparse.Namespace) -> int:
     from evaluation.judge import open_bench
     from evaluation.samples import MATES
 
+    names, left_out = _matchers(options)
     bench = open_bench(
         options.data,
         options.split,
+        matcher_names=names,
         cache=options.cache,
+        weights=options.weights,
         subjects=options.subjects,
         skip=options.skip,
         photos=options.photos,
@@ -73,6 +83,7 @@ def _photos(options: argparse.Namespace) -> int:
         "gallery_photos_without_a_face": bench.gallery_not_found,
         "publish": options.publish,
         "seed": options.seed,
+        "matchers_left_out": left_out,
     }
     record.write(options.out, "photos", {"protocol": protocol, "weights": bench.reader.weights(), **measured})
     for warning in measured["warnings"]:
@@ -110,16 +121,18 @@ def _ensure(options: argparse.Namespace) -> int:
 
 
 def _pairs(options: argparse.Namespace) -> int:
-    from evaluation import matchers, pairs, record
+    from evaluation import pairs, record
     from evaluation.reading import Reader
 
     named = pairs.read_pairs(options.data / options.photos / "pairs-dev.txt")
-    reader = Reader(options.data / "weights", matchers.names(), options.cache)
+    names, left_out = _matchers(options)
+    reader = Reader(options.data / "weights", names, options.cache, options.weights)
     measured = pairs.measure(reader, named)
     protocol = {
         "pairs": len(named.same),
         "same": int(named.same.sum()),
         "folds": int(named.fold.max()) + 1,
+        "matchers_left_out": left_out,
         "known": {"of": f"weights/README.md, dev people, folds 1 to {pairs.KNOWN_FOLDS}", **pairs.KNOWN},
     }
     record.write(options.out, "pairs", {"protocol": protocol, "weights": reader.weights(), **measured})
@@ -130,12 +143,14 @@ def _pairs(options: argparse.Namespace) -> int:
 
 
 def _gallery(options: argparse.Namespace) -> int:
-    from evaluation import identification, matchers, record
+    from evaluation import identification, record
     from evaluation.reading import Reader
 
     folder = options.data / options.photos
+    names, left_out = _matchers(options)
     protocol = {"mates_enrolled": 1, "probes_each": 1, "seed": options.seed, "protected": "nothing"}
-    reader = Reader(options.data / "weights", options.matchers or matchers.names(), options.cache)
+    protocol |= {"matchers_left_out": left_out}
+    reader = Reader(options.data / "weights", names, options.cache, options.weights)
     if options.scale:
         kind, out = "gallery-compressed", options.out.with_stem(f"{options.out.stem}-compressed")
         measured = identification.measure_compressed(reader, folder, options.scale, options.seed)
@@ -148,15 +163,11 @@ def _gallery(options: argparse.Namespace) -> int:
 
 
 def _detectors(options: argparse.Namespace) -> int:
-    from functools import partial
-
     from evaluation import detectors, protect, record
     from evaluation.faces import YUNET_SHA256
 
-    found: dict[str, detectors.Find] = {
-        name: partial(protect.find_boxes, detector=name) for name in protect.detectors()
-    }
-    found["yunet (the judge's)"] = detectors.yunet(options.data / "weights")
+    found: dict[str, detectors.Find] = {name: protect.finder(name) for name in protect.detectors()}
+    found |= {f"{name} (the judge's)": find for name, find in detectors.own(options.data / "weights").items()}
     with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
         measured = detectors.measure(found, options.data, Path(temporary))
     protocol = {"found_above_iou": detectors.FOUND_IOU, "every_nth_frame": detectors.EVERY}
@@ -230,6 +241,76 @@ def _searched_by_rekognition(options: argparse.Namespace) -> int:
     for warning in measured["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{options.out} written")
+    return 0
+
+
+def _video(options: argparse.Namespace) -> int:
+    from evaluation import record, video_search
+    from evaluation.reading import Reader
+
+    names, left_out = _matchers(options)
+    reader = Reader(options.data / "weights", names, options.cache, options.weights)
+    protocol = {
+        "clip": options.clip.stem,
+        "every_nth_frame": options.every,
+        "detector": options.detector,
+        "fpir": video_search.FPIR,
+        "matchers_left_out": left_out,
+    }
+    if options.truth:
+        return _video_with_truth(options, reader, protocol)
+    galleries = video_search.enrol_folder(reader, options.gallery or options.data / options.photos)
+    detector = reader.detector(options.detector)
+
+    def searched(clip: Path) -> video_search.Report:
+        return video_search.report(video_search.sight(clip, detector, reader.matchers, options.every), galleries)
+
+    found = searched(options.clip)
+    content: dict[str, object] = {"searched": found[0]}
+    for line in video_search.lines(found[0]):
+        print(line)
+    if options.against:
+        content["against"] = compared = video_search.against(searched(options.against), found)
+        print(f"{compared['faces_still_detected']} of {compared['faces_in_original']} faces are still detected.")
+        for name, people in compared["people"].items():
+            still, before = people["still_found"], people["in_original"]
+            print(f"{name}: {len(still)} of {len(before)} people are still found. {', '.join(still)}")
+    if options.out:
+        record.write(options.out, "video", {"protocol": protocol, "weights": reader.weights(), **content})
+        print(f"{options.out} written")
+    return 0
+
+
+def _video_with_truth(options: argparse.Namespace, reader: Reader, protocol: dict[str, object]) -> int:
+    from evaluation import arms, record, video_search, video_truth
+    from evaluation.samples import SamplesUnusable
+
+    folder = options.data / options.photos
+    if options.gallery or options.against:
+        raise SamplesUnusable("--truth says who is enrolled: leave out --gallery and --against. Nothing was judged.")
+    clips = {"original": options.clip, **dict(options.arm)}
+    known = {(arm, treatment) for arm in clips for treatment in arms.NAIVE}
+    if wrong := [pair for pair in options.parrot if pair not in known]:
+        raise SamplesUnusable(
+            f"--parrot {'='.join(wrong[0])}: give one of the arms {', '.join(clips)}, and {' or '.join(arms.NAIVE)}. "
+            "Nothing was judged."
+        )
+    truth = video_truth.read_truth(options.truth, options.every)
+    photos = video_truth.photos_to_enrol(folder, truth)
+    clear = {kind: video_search.enrol_folder(reader, folder, of) for kind, of in photos.items()}
+    detector = reader.detector(options.detector)
+    tracks = {
+        name: list(video_search.sight(clip, detector, reader.matchers, options.every)) for name, clip in clips.items()
+    }
+    measured = {name: video_truth.rates(of, truth, clear, options.seed) for name, of in tracks.items()}
+    for name, treatment in options.parrot:
+        with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
+            parroted = video_truth.parroted(photos, arms.NAIVE[treatment], Path(temporary), reader)
+        measured[f"{name}, gallery {treatment}"] = video_truth.rates(tracks[name], truth, parroted, options.seed)
+    out = options.out or ROOT / "evaluation" / "results" / "video-search.json"
+    protocol |= {"seed": options.seed}
+    record.write(out, "video_search", {"protocol": protocol, "weights": reader.weights(), "arms": measured})
+    print(f"{out} written")
     return 0
 
 
@@ -334,6 +415,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     amazon.set_defaults(run=_rekognition)
 
+    video = verbs.add_parser("video", help="search for the people of a gallery in a clip")
+    _reading(video)
+    video.add_argument("clip", type=Path)
+    video.add_argument("--gallery", type=Path, help="folder in LFW layout; that of --photos otherwise")
+    video.add_argument(
+        "--against", type=Path, metavar="ORIGINAL", help="what the clip still gives away of its original"
+    )
+    video.add_argument("--every", type=int, default=2, metavar="N", help="search every Nth frame")
+    video.add_argument("--detector", choices=("yunet", "hog", "mtcnn"), default="yunet")
+    video.add_argument("--matchers", type=lambda text: text.split(","), help="those alone; all otherwise")
+    video.add_argument("--truth", type=Path, help="who is where in the clip: measure, on people of --photos")
+    video.add_argument(
+        "--arm", type=_named_folder, action="append", default=[], help="NAME=CLIP: a treated copy, with --truth"
+    )
+    video.add_argument(
+        "--parrot", type=lambda text: tuple(text.split("=")), action="append", default=[], metavar="ARM=TREATMENT",
+        help="search that arm in a gallery treated with naive-blur or naive-mosaic too, with --truth",
+    )  # fmt: skip
+    video.add_argument("--seed", type=int, default=0)
+    video.add_argument("--out", type=Path, help="result file")
+    video.set_defaults(run=_video)
+
     table = verbs.add_parser("table", help="put the results into README")
     table.add_argument("--readme", type=Path, default=ROOT / "README.md")
     table.add_argument("--results", type=Path, default=ROOT / "evaluation" / "results")
@@ -351,6 +454,23 @@ def _reading(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--cache", type=Path, default=ROOT / ".cache" / "evaluation", help="templates of clean photos"
     )
+    verb.add_argument(
+        "--weights", type=Path, help="folder of networks that the data pack has not; its own folder otherwise"
+    )
+
+
+def _matchers(options: argparse.Namespace) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Those asked for, or all that can be loaded, and the others, which are named: it is not that they found nobody."""
+    from evaluation import matchers
+
+    if chosen := getattr(options, "matchers", None):
+        return tuple(chosen), {}
+    names, missing = matchers.present(options.data / "weights", options.weights)
+    for name, file in missing.items():
+        print(f"matcher {name} left out: no {file} in {options.weights or options.data / 'weights'}", file=sys.stderr)
+    return names, missing
+
+
 def _named_folder(text: str) -> tuple[str, Path]:
     name, _, folder = text.partition("=")
     if not name or not folder:

@@ -1,4 +1,4 @@
-"""How many faces a detector of the engine misses: it decides what gets protected at all.
+"""How many faces a detector misses, one of the engine or of the judge: it decides what gets protected at all.
 
 Pictures and boxes come from the data pack. A face counts as found when a box overlaps its own by more than
 0.35 (intersection over union). Boxes that touch no labelled face are false positives where the labels are
@@ -115,12 +115,16 @@ def frames(data: Path, clip: str, folder: Path) -> Iterator[Labelled]:
         yield Labelled(path, boxes, np.array(judged, bool), complete=True)
 
 
-def yunet(weights: Path) -> Find:
-    """The judge's own detector, for comparison; its file comes with no PyPI package."""
+def own(weights: Path) -> dict[str, Find]:
+    """The judge's own detectors, for comparison. Those that have their boxes in YuNet's shape have them so here too."""
     from evaluation.faces import YuNet
+    from evaluation.hog import Hog
+    from evaluation.mtcnn import Mtcnn
 
-    detector = YuNet(weights / "yunet_n.onnx")
-    return lambda path: detector.find(decode(path)).boxes
+    def finder(detector: YuNet | Hog | Mtcnn) -> Find:
+        return lambda path: detector.find(decode(path)).boxes
+
+    return {"yunet": finder(YuNet(weights / "yunet_n.onnx")), "hog": finder(Hog()), "mtcnn": finder(Mtcnn())}
 
 
 def _all_judged(path: Path, boxes: list[list[float]], *, complete: bool) -> Labelled:

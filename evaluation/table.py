@@ -28,7 +28,10 @@ def fill(document: str, tables: str) -> str:
 def render(paths: Sequence[Path]) -> str:
     """One table per result file of a kind that has one, in the order of the kinds below, then of the file names."""
     documents = [(path, record.read(path)) for path in sorted(paths)]
-    makers = {"photos": _photos, "ensure": _ensure, "detectors": _detectors, "speed": _speed, "metadata": _metadata}
+    makers = {
+        "photos": _photos, "ensure": _ensure, "video_search": _video_search, "detectors": _detectors, "speed": _speed,
+        "metadata": _metadata,
+    }  # fmt: skip
     tables = [
         make(path, document)
         for kind, make in makers.items()
@@ -89,6 +92,36 @@ def _ensure(path: Path, document: dict[str, Any]) -> str:
 
 def _count(share: dict[str, Any] | None) -> str:
     return "-" if share is None or not share["of"] else f"{share['count']} of {share['of']}"
+
+
+def _video_search(path: Path, document: dict[str, Any]) -> str:
+    protocol, clips = document["protocol"], document["arms"]
+    rows = []
+    for clip, result in clips.items():
+        same, other = (result["galleries"][kind]["matchers"] for kind in ("same_photo", "other_photo"))
+        for i, (name, rates) in enumerate(same.items()):
+            head = [clip, f"{result['faces_detected']} of {result['faces']}"] if i == 0 else ["", ""]
+            rows.append([
+                *head,
+                name,
+                *(" / ".join(f"{rates[kind][way]['value']:.2f}" for way in ("one_frame", "best_frame", "average"))
+                  for kind in ("rank_1", "at_fpir_0.01")),
+                f"{other[name]['rank_1']['best_frame']['value']:.2f} / {other[name]['rank_1']['average']['value']:.2f}",
+                " / ".join(f"{other[name]['strangers_named'][way]['value']:.2f}" for way in ("best_frame", "average")),
+            ])
+    first = next(iter(clips.values()))
+    of_other = next(iter(first["galleries"]["other_photo"]["matchers"].values()))
+    caption = (
+        f"Search by video: {first['people']} people of `{protocol['clip']}`, one frame in "
+        f"{protocol['every_nth_frame']}, among {first['galleries']['same_photo']['enrolled']:,} people; found with one "
+        f"frame / with the frame of the most alike answer / with the mean over a track. The clip moves an enrolled "
+        f"photo of each about, so what counts is the difference between rows, not their height; {of_other['mates']} "
+        f"people have another photo, which is enrolled in its place, and {of_other['strangers']} are strangers then. "
+        f"Source: `{path.parent.name}/{path.name}`."
+    )
+    heads = ["clip", "faces detected", "matcher", "rank-1", "found at FPIR 0.01",
+             "rank-1, other photo: best frame / mean", "strangers named: best frame / mean"]  # fmt: skip
+    return _markdown(caption, heads, rows)
 
 
 def _detectors(path: Path, document: dict[str, Any]) -> str:

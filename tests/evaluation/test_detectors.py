@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.detectors import Labelled, frames, score
+from evaluation.detectors import FOUND_IOU, Labelled, frames, own, score
+from evaluation.faces import overlaps
 
 
 def labelled(path, boxes, judged, complete=True):
@@ -44,3 +45,25 @@ def test_the_street_clip_demands_the_205_faces_of_the_baselines(shared_data, tmp
     """design/baselines.md: MTCNN .878 of every tenth frame is 180 of 205."""
     pictures = list(frames(shared_data, "crowd-street", tmp_path))
     assert (len(pictures), sum(p.judged.sum() for p in pictures)) == (25, 205)
+
+
+def test_the_bridge_loads_the_engines_networks_once_and_sees_what_the_engine_sees(portrait, monkeypatch):
+    import cloak
+    from cloak import networks
+    from evaluation import protect
+
+    loads = []
+    load = networks.load
+    monkeypatch.setattr(networks, "load", lambda settings: loads.append(settings) or load(settings))
+    find = protect.finder("mtcnn")
+    boxes = [find(portrait) for _ in range(2)]
+    assert len(loads) == 1
+    expected = cloak.find_faces(portrait, settings=cloak.Settings(detector="mtcnn", device="cpu"))[1].boxes
+    assert len(expected) == 1 and all(np.array_equal(one, expected) for one in boxes)
+
+
+def test_the_judges_three_detectors_find_the_portrait(shared_data, portrait):
+    found = own(shared_data / "weights")
+    assert set(found) == {"yunet", "hog", "mtcnn"}
+    for find in found.values():
+        assert overlaps(find(portrait), np.array([180, 62, 270, 178], np.float32)).max() > FOUND_IOU

@@ -100,3 +100,18 @@ def test_a_result_names_neither_the_computer_nor_its_owner(tmp_path):
     assert set(machine) == {"processors", "architecture", "python"}
     assert platform.node() not in json.dumps(machine) or not platform.node()
     assert getpass.getuser() not in json.dumps(machine)
+
+
+def test_search_by_video_has_a_table_that_names_its_clips_once(tmp_path):
+    def ways(value):
+        return {way: rate(value) for way in ("one_frame", "best_frame", "average")}
+
+    one = {"rank_1": ways(0.5), "at_fpir_0.01": ways(0.25), "strangers_named": ways(0.04), "mates": 13, "strangers": 47}
+    kinds = {kind: {"enrolled": 3412, "matchers": {"a": one, "b": one}} for kind in ("same_photo", "other_photo")}
+    arm = {"people": 60, "faces": 1019, "faces_detected": 985, "galleries": kinds}
+    protocol = {"clip": "street", "every_nth_frame": 2}
+    record.write(tmp_path / "a.json", "video_search", {"protocol": protocol, "arms": {"original": arm}})
+    lines = table.render([tmp_path / "a.json"]).splitlines()
+    assert "60 people of `street`, one frame in 2, among 3,412 people" in lines[0]
+    cells = "0.50 / 0.50 / 0.50 | 0.25 / 0.25 / 0.25 | 0.50 / 0.50 | 0.04 / 0.04 |"
+    assert lines[-2:] == [f"| original | 985 of 1019 | a | {cells}", f"|  |  | b | {cells}"]
