@@ -1,15 +1,19 @@
 # make demo                 cloaks a portrait and shows what became of it      make demo PHOTO=my.jpg OUT=folder
 # make test                 ruff, mypy, pytest                                 make test PYTEST_FLAGS="-k cli"
-# Both set up .venv first, once. Name another Python with PYTHON=python3.12.
+# make evaluate             the standard measurement, then the tables of README    make evaluate DATA=folder
+# All set up .venv first, once. Name another Python with PYTHON=python3.12.
 
 VENV ?= .venv
 OUT ?= demo-output
 PHOTO ?=
 PYTEST_FLAGS ?=
 PYTHON ?=
-export VENV PYTHON OUT PHOTO
+# Holds lfw-dev/<subject>/<photo> and weights/ with the matchers' files.
+DATA ?= ../shared/data
+PROTOCOL ?= evaluation/protocols/standard.toml
+export VENV PYTHON OUT PHOTO DATA PROTOCOL
 
-.PHONY: demo test lint constraints clean
+.PHONY: demo test evaluate lint constraints clean
 .SUFFIXES:
 
 demo: $(VENV)/.facecloak-demo
@@ -17,6 +21,13 @@ demo: $(VENV)/.facecloak-demo
 
 test: lint
 	$(VENV)/bin/python -m pytest $(PYTEST_FLAGS)
+
+# Killed and started again, it goes on where it was; the work lies in evaluation/results/standard.work.
+evaluate: $(VENV)/.facecloak-test
+	@test -d "$$DATA" || { echo "$$DATA: no such folder. Name one with DATA=folder: it holds lfw-dev/ (photos as" \
+		"<subject>/<photo>) and weights/ (the matchers' files). Nothing was judged." >&2; exit 2; }
+	$(VENV)/bin/python -m evaluation run "$$PROTOCOL" -o evaluation/results --data "$$DATA"
+	$(VENV)/bin/python -m evaluation table
 
 lint: $(VENV)/.facecloak-test
 	$(VENV)/bin/ruff check .

@@ -1,4 +1,4 @@
-"""`python -m evaluation photos|ensure|pairs|gallery|...|table`: measure, and show what was measured."""
+"""`cloak-eval run|ensure|pairs|gallery|...|table`: measure, and show what was measured."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 PUBLISH_HELP = "what happens to every file before it is judged: none, or a step of evaluation/publishing.py"
+DATA_HELP = "data pack; FACECLOAK_DATA sets the default"
 ARM_HELP = "NAME=FOLDER: files another tool made of the same photos, by relative path or name; may be repeated"
 
 
@@ -26,69 +27,33 @@ def main(arguments: list[str] | None = None) -> int:
     cv2.setNumThreads(1)
     # OpenCV 5 warns at every YuNet that it chose its processor backend, which is what is wanted.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    from evaluation.clips import ClipUnreadable
-    from evaluation.ensure import WrittenUnusable
-    from evaluation.files import FileMismatch
-    from evaluation.gallery import GalleryUnusable
-    from evaluation.metrics import ScoresUnusable
-    from evaluation.samples import SamplesUnusable
+    from evaluation.errors import EvaluationFailed
+    from evaluation.faces import PhotoUnreadable
 
     try:
         return int(options.run(options))
-    except (
-        ClipUnreadable, FileMismatch, GalleryUnusable, SamplesUnusable, ScoresUnusable, WrittenUnusable,
-    ) as error:
+    except (EvaluationFailed, PhotoUnreadable) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def _photos(options: argparse.Namespace) -> int:
-    from evaluation import arms, photos, record
-    from evaluation.judge import open_bench
-    from evaluation.samples import MATES
+def _run(options: argparse.Namespace) -> int:
+    from evaluation import progress, protocol, record
+    from evaluation.run import Run
 
-    names, left_out = _matchers(options)
-    bench = open_bench(
-        options.data,
-        options.split,
-        matcher_names=names,
-        cache=options.cache,
-        weights=options.weights,
-        subjects=options.subjects,
-        skip=options.skip,
-        photos=options.photos,
-        seed=options.seed,
-    )
-    probes, root = [sample.probe for sample in bench.samples.probes], options.data / options.photos
-    supplied = {name: arms.supplied(folder, probes, root) for name, folder in options.arm}
-    with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
-        work = options.work or Path(temporary)
-        measured = photos.measure(
-            bench,
-            options.strengths,
-            options.publish,
-            work,
-            made=options.made,
-            supplied=supplied,
-            device=options.device,
-            seed=options.seed,
-            recognisers=options.recognisers,
+    wanted = protocol.read(options.protocol)
+    needed = [options.data / wanted.data.photos, options.data / wanted.data.weights]
+    if absent := [folder for folder in needed if not folder.is_dir()]:
+        raise protocol.ProtocolInvalid(
+            f"{absent[0]}: no such folder. {options.protocol} wants a folder with {wanted.data.photos}/ (photos as "
+            f"<subject>/<photo>) and {wanted.data.weights}/ (the matchers' files); name it with --data or "
+            "FACECLOAK_DATA. Nothing was judged."
         )
-    protocol = {
-        "split": options.split,
-        "subjects": len(bench.samples.probes),
-        "subjects_skipped": options.skip,
-        "mates": MATES,
-        "gallery_subjects": len(bench.samples.distractors),
-        "gallery_photos_without_a_face": bench.gallery_not_found,
-        "publish": options.publish,
-        "seed": options.seed,
-        "matchers_left_out": left_out,
-    }
-    record.write(options.out, "photos", {"protocol": protocol, "weights": bench.reader.weights(), **measured})
-    for warning in measured["warnings"]:
+    with progress.shown() as watch:
+        out = Run(wanted, options.data, options.out, cache=options.cache, watch=watch).measure()
+    for warning in record.read(out)["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
-    print(f"{options.out} written")
+    print(f"{out} written")
     return 0
 
 
@@ -328,34 +293,15 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="cloak-eval", description=__doc__)
     verbs = parser.add_subparsers(required=True)
 
-    photos = verbs.add_parser("photos", help="cloak photos of known people, publish them, search for them")
-    _reading(photos)
-    photos.add_argument("--out", type=Path, required=True, help="result file")
-    photos.add_argument("--split", choices=("tuning", "judging"), default="judging")
-    photos.add_argument("--subjects", type=int, default=150)
-    photos.add_argument("--skip", type=int, default=0, help="leave out so many subjects, looked at before")
-    photos.add_argument(
-        "--strengths", type=lambda text: text.split(","), default=["light", "balanced", "strong"]
-    )
-    photos.add_argument("--publish", default="jpeg90", help=PUBLISH_HELP)
-    photos.add_argument("--arm", type=_named_folder, action="append", default=[], help=ARM_HELP)
-    photos.add_argument(
-        "--made",
-        type=lambda text: text.split(","),
-        default=[],
-        help="further arms: naive-blur, naive-mosaic, redact-solid, -mosaic, -blur, -ring",
-    )
-    photos.add_argument("--device", default="auto")
-    photos.add_argument(
-        "--recognisers", type=lambda text: tuple(text.split(",")), default=("dlib_resnet29",),
-        help="the engine's recognisers that the cloaks are made against; see `cloak models list`",
-    )
-    photos.add_argument("--seed", type=int, default=0)
-    photos.add_argument("--work", type=Path, help="keep the written files here; temporary otherwise")
-    photos.set_defaults(run=_photos)
+    run = verbs.add_parser("run", help="everything that a protocol file asks for; goes on where it was killed")
+    run.add_argument("protocol", type=Path, help="a TOML file; evaluation/protocols/standard.toml is the standard")
+    run.add_argument("-o", "--out", type=Path, required=True, help="folder for the result and for the work before it")
+    run.add_argument("--data", type=Path, default=default_data(), help=DATA_HELP)
+    run.add_argument("--cache", type=Path, default=ROOT / ".cache" / "evaluation", help="templates of photos")
+    run.set_defaults(run=_run)
 
     ensure = verbs.add_parser("ensure", help="whether what --ensure lets through is still matched")
     _reading(ensure)
@@ -449,7 +395,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _reading(verb: argparse.ArgumentParser) -> None:
     """What every verb that embeds photos takes."""
-    verb.add_argument("--data", type=Path, default=default_data(), help="data pack; FACECLOAK_DATA sets the default")
+    verb.add_argument("--data", type=Path, default=default_data(), help=DATA_HELP)
     verb.add_argument("--photos", default="lfw-dev", help="its folder in LFW layout")
     verb.add_argument(
         "--cache", type=Path, default=ROOT / ".cache" / "evaluation", help="templates of clean photos"

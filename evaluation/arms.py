@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evaluation import protect
+from evaluation.errors import EvaluationFailed
 from evaluation.faces import Pixels, decode
 
 Box = NDArray[np.float32]  # (4,) x1 y1 x2 y2, pixels
@@ -33,7 +34,7 @@ NAIVE_CELLS = 16
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
-class ArmIncomplete(ValueError):
+class ArmIncomplete(EvaluationFailed):
     """A folder of another tool's files does not hold one file for every probe."""
 
 

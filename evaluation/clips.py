@@ -13,6 +13,7 @@ import av
 import cv2
 import numpy as np
 
+from evaluation.errors import EvaluationFailed
 from evaluation.faces import Pixels
 
 # Mean grey difference between 32 x 18 thumbnails of neighbouring frames, of 255. At every second frame the three cuts
@@ -21,7 +22,7 @@ CUT = 25.0
 THUMBNAIL = (32, 18)
 
 
-class ClipUnreadable(ValueError):
+class ClipUnreadable(EvaluationFailed):
     """A file that should hold a video does not, or not all of it."""
 
 

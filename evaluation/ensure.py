@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation import arms, metrics, protect
+from evaluation.errors import EvaluationFailed
 from evaluation.faces import Faces, Pixels, decode, face_at, overlaps
 from evaluation.files import sha256_of
 from evaluation.matchers import similarities
-from evaluation.photos import SAME_NETWORK
 from evaluation.reading import Reader
+from evaluation.run import SAME_NETWORK
 from evaluation.samples import MATES, SamplesUnusable, photos_by_subject
 
 FMR = 1e-3
@@ -31,7 +32,7 @@ SETTLED = frozenset({"protected", "redacted"})
 COVERED = "redact"
 
 
-class WrittenUnusable(ValueError):
+class WrittenUnusable(EvaluationFailed):
     """A written file cannot be laid over its original."""
 
 

@@ -8,9 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from evaluation.errors import EvaluationFailed
 
-class FileMismatch(ValueError):
+
+class FileMismatch(EvaluationFailed):
     """A file is not the one it is said to be."""
+
+
+class FileMissing(FileMismatch):
+    """A file or package that something needs is not on this machine."""
 
 
 def sha256_of(path: Path) -> str:
@@ -20,7 +26,7 @@ def sha256_of(path: Path) -> str:
 def verified(path: Path, sha256: str) -> Path:
     """The same path, after its bytes were found to be the expected ones."""
     if not path.is_file():
-        raise FileMismatch(f"{path}: no such file; expected sha256 {sha256}.")
+        raise FileMissing(f"{path}: no such file; expected sha256 {sha256}.")
     found = sha256_of(path)
     if found != sha256:
         raise FileMismatch(f"{path}: sha256 is {found}, expected {sha256}. The file was not loaded.")

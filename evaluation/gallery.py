@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.errors import EvaluationFailed
 from evaluation.files import renamed_when_written
 from evaluation.matchers import Metric, TemplateBroken, similarities
 
@@ -30,7 +31,7 @@ SCHEMA = "facecloak-gallery/1"
 BLOCK = 65_536
 
 
-class GalleryUnusable(ValueError):
+class GalleryUnusable(EvaluationFailed):
     """What was given is no gallery, or not one for this search."""
 
 

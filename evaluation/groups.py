@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.errors import EvaluationFailed
+
 # Heights of a face box: too small to be cloaked; small in a crowd; a person of a group; a portrait.
 SIZES_PX = {"under 32 px": 0, "32-63 px": 32, "64-127 px": 64, "128 px and more": 128}
 
@@ -31,7 +33,7 @@ HALF_TURN, PROFILE_TURN = 20.0, 45.0  # degrees
 ATTRIBUTES = "attributes.csv"
 
 
-class AttributesUnusable(ValueError):
+class AttributesUnusable(EvaluationFailed):
     """The data set's table of attributes cannot be read."""
 
 
@@ -75,15 +77,17 @@ def attributes(folder: Path) -> dict[str, dict[str, str]]:
 
     `attributes.csv` has a header whose first field is `subject`; an empty cell is left out.
     Raises:
-        AttributesUnusable: another header, a row of another length, or a subject twice.
+        AttributesUnusable: another header, an attribute twice, a row of another length, or a subject twice.
     """
     path = folder / ATTRIBUTES
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    if not rows or not rows[0] or rows[0][0] != "subject":
-        raise AttributesUnusable(f"{path}: its first field is not 'subject'. Nothing was judged.")
+    if not rows or not rows[0] or rows[0][0] != "subject" or len(set(rows[0])) < len(rows[0]):
+        raise AttributesUnusable(
+            f"{path}: its first line must be subject,<attribute>,... without a name twice. Nothing was judged."
+        )
     kinds, found = rows[0][1:], dict[str, dict[str, str]]()
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(rows[0]) or row[0] in found:

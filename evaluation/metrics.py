@@ -18,6 +18,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.errors import EvaluationFailed
+
 Scores = NDArray[np.float32]
 
 RESAMPLES = 2000
@@ -30,7 +32,7 @@ RESAMPLES = 2000
 REKOGNITION_LIKE = {"80": 1e-4, "99": 1e-5}
 
 
-class ScoresUnusable(ValueError):
+class ScoresUnusable(EvaluationFailed):
     """Similarities that cannot carry the rate that was asked for."""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.errors import EvaluationFailed
+
 # What the engine can cover a head with.
 STYLES = ("solid", "mosaic", "blur", "ring")
+
+
+class EngineRefused(EvaluationFailed):
+    """The engine cannot work as it was asked to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +84,10 @@ def outcomes(paths: Sequence[Path], folder: Path, strength: str, **options: Any)
 
 def recognisers(strength: str, **options: Any) -> dict[str, list[str]]:
     """Names of those a cloak is made against, and of those the engine keeps out of the making."""
-    from cloak import networks
+    with _engine():
+        from cloak import networks
 
-    nets = networks.load(_settings(strength, options))
+        nets = networks.load(_settings(strength, options))
     return {"made_against": [s.name for s in nets.surrogates], "kept_out": [s.name for s in nets.judges]}
 
 
@@ -88,7 +97,8 @@ def engine_settings(strength: str, **options: Any) -> dict[str, Any]:
 
     import cloak
 
-    settings = _settings(strength, options)
+    with _engine():
+        settings = _settings(strength, options)
     return asdict(settings) | {"preset": asdict(cloak.PRESETS[settings.strength]), "cloak": cloak.__version__}
 
 
@@ -98,7 +108,9 @@ def _run(paths: Sequence[Path], folder: Path, strength: str, options: dict[str, 
 
     folder.mkdir(parents=True, exist_ok=True)
     outputs = [folder / f"{number:04d}-{path.name}" for number, path in enumerate(paths)]
-    return cloak.cloak_photos(paths, outputs, _settings(strength, options), choices=choices)
+    with _engine():
+        found: list[Any] = cloak.cloak_photos(paths, outputs, _settings(strength, options), choices=choices)
+    return found
 
 
 def _settings(strength: str, options: dict[str, Any]) -> Any:
@@ -106,6 +118,47 @@ def _settings(strength: str, options: dict[str, Any]) -> Any:
     import cloak
 
     return cloak.Settings(strength=strength, **{"recognisers": ("dlib_resnet29",), **options})  # type: ignore[arg-type]
+
+
+def strengths() -> tuple[str, ...]:
+    """The engine's presets."""
+    import cloak
+
+    return tuple(cloak.PRESETS)
+
+
+def check(**options: Any) -> None:
+    """Nothing where the engine takes these options.
+
+    Raises:
+        EngineRefused: says which it does not take.
+    """
+    with _engine():
+        _settings(strengths()[0], options)
+    if "detector" in options and options["detector"] not in detectors():
+        raise EngineRefused(f"detector is {options['detector']!r}; the engine has {', '.join(detectors())}.")
+
+
+def source_sha256() -> str:
+    """Digest of the engine's own source: what another version of it wrote is not this version's work."""
+    import cloak
+
+    root = Path(cloak.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".toml", ".json")):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _engine() -> Iterator[None]:
+    """What the engine refuses, in the harness' own words."""
+    from cloak.errors import CloakError
+
+    try:
+        yield
+    except CloakError as error:
+        raise EngineRefused(str(error)) from error
 
 
 def detectors() -> tuple[str, ...]:

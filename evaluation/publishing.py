@@ -72,6 +72,16 @@ def publish(source: Path, folder: Path, step: str) -> Path:
     return path
 
 
+def check(step: str) -> None:
+    """Nothing where there is such a step.
+
+    Raises:
+        ValueError: names those there are.
+    """
+    if step != "none":
+        _steps(step)
+
+
 def transcode(source: Path, folder: Path, crf: int = 28) -> Path:
     """A video as platforms pass it on: H.264 of quality `crf` in MP4, no metadata, sound as AAC; the path of the copy.
 

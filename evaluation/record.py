@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from evaluation.errors import EvaluationFailed
 from evaluation.files import write_beside_and_rename
 
 SCHEMA = "facecloak-evaluation/1"
@@ -18,13 +19,13 @@ LIBRARIES = (
 )  # fmt: skip
 
 
-class ResultUnreadable(ValueError):
+class ResultUnreadable(EvaluationFailed):
     """A result file is not one of ours, or of another schema version."""
 
 
 def write(path: Path, kind: str, content: dict[str, Any]) -> None:
     """Write one run. Not-a-number is refused: it would look like a result."""
-    document = {"schema": SCHEMA, "kind": kind, "machine": _machine(), "versions": _versions()} | content
+    document = {"schema": SCHEMA, "kind": kind, "machine": _machine(), "versions": versions()} | content
     text = json.dumps(document, indent=1, allow_nan=False) + "\n"
     write_beside_and_rename(path, text.encode())
 
@@ -48,7 +49,8 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of whatever decides a figure and is installed."""
     found = {}
     for name in LIBRARIES:
         try:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from evaluation.errors import EvaluationFailed
+
 Split = Literal["tuning", "judging"]
 
 # One probe and three mates: the protocol of design/baselines.md.
@@ -23,7 +25,7 @@ TUNING_SHARE = 0.19
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
-class SamplesUnusable(ValueError):
+class SamplesUnusable(EvaluationFailed):
     """The folder cannot carry the protocol that was asked for."""
 
 
@@ -56,32 +58,37 @@ def split_of(subject: str) -> Split:
     return "tuning" if share < TUNING_SHARE else "judging"
 
 
-def read_samples(folder: Path, split: Split, subjects: int | None = None, skip: int = 0) -> Samples:
+def read_samples(
+    folder: Path, split: Split, subjects: int | None = None, skip: int = 0, mates: int = MATES
+) -> Samples:
     """Read a folder in LFW layout.
 
     Args:
-        folder: holds one folder per subject; a subject with more than `MATES` photos can be a probe.
+        folder: holds one folder per subject; a subject with more than `mates` photos can be a probe.
         split: whose probes are wanted. Distractors come from both splits: they are never cloaked.
         subjects: at most so many probe subjects, in the order of the digests of their names; None for all.
         skip: leaves out so many at the head of that order, because a result on them has been looked at before.
+        mates: clean photos of each probe subject that are known to the searcher.
     Raises:
         SamplesUnusable: fewer probe subjects than asked for, or nobody to be mistaken for.
     """
+    if not folder.is_dir():
+        raise SamplesUnusable(f"{folder}: no such folder. Nothing was judged.")
     photos = photos_by_subject(folder)
-    candidates = [s for s, paths in photos.items() if len(paths) > MATES and split_of(s) == split]
+    candidates = [s for s, paths in photos.items() if len(paths) > mates and split_of(s) == split]
     # By digest and not by name: an alphabetical head of LFW is mostly people called A.
     candidates.sort(key=lambda subject: hashlib.sha1(subject.encode()).digest()[-4:])
     candidates = candidates[skip:]
     if not candidates or (subjects is not None and len(candidates) < subjects):
         raise SamplesUnusable(
-            f"{folder}: {len(candidates)} {split} subjects have more than {MATES} photos, "
+            f"{folder}: {len(candidates)} {split} subjects have more than {mates} photos, "
             f"{subjects or 'at least 1'} wanted, {skip} skipped. Nothing was judged."
         )
     if len(photos) < 2:
         raise SamplesUnusable(
             f"{folder}: only one subject, so there is nobody to be mistaken for. Nothing was judged."
         )
-    probes = tuple(Sample(s, photos[s][MATES], photos[s][:MATES]) for s in candidates[:subjects])
+    probes = tuple(Sample(s, photos[s][mates], photos[s][:mates]) for s in candidates[:subjects])
     return Samples(split, probes, {subject: paths[0] for subject, paths in photos.items()})
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import record
+from evaluation.errors import EvaluationFailed
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 FMR = "1e-3"
 
 
-class MarkersMissing(ValueError):
+class MarkersMissing(EvaluationFailed):
     """The document has no place for the tables."""
 
 
@@ -29,8 +30,8 @@ def render(paths: Sequence[Path]) -> str:
     """One table per result file of a kind that has one, in the order of the kinds below, then of the file names."""
     documents = [(path, record.read(path)) for path in sorted(paths)]
     makers = {
-        "photos": _photos, "ensure": _ensure, "video_search": _video_search, "detectors": _detectors, "speed": _speed,
-        "metadata": _metadata,
+        "photos": _photos, "run": _run, "ensure": _ensure, "video_search": _video_search, "detectors": _detectors,
+        "speed": _speed, "metadata": _metadata,
     }  # fmt: skip
     tables = [
         make(path, document)
@@ -122,6 +123,94 @@ def _video_search(path: Path, document: dict[str, Any]) -> str:
     heads = ["clip", "faces detected", "matcher", "rank-1", "found at FPIR 0.01",
              "rank-1, other photo: best frame / mean", "strangers named: best frame / mean"]  # fmt: skip
     return _markdown(caption, heads, rows)
+def _run(path: Path, document: dict[str, Any]) -> str:
+    """The arms, what is left of them after further steps, by group, in larger galleries, and among each other."""
+    tables = [_photos, _robustness, _groups, _galleries, _other_role, _linkability]
+    return "\n\n".join(text for make in tables if (text := make(path, document)))
+
+
+def _robustness(path: Path, document: dict[str, Any]) -> str:
+    rows = [row for row in document["robustness"] if row["matcher"] in document["held_out"]]
+    names = list(dict.fromkeys(row["arm"] for row in rows))
+    steps = list(dict.fromkeys(row["step"] for row in rows))
+    caption = (
+        f"After each publishing step: TAR at FMR {FMR} with its 95 % interval / rank-1, each of the held-out matcher "
+        f"that found most; in brackets how many faces were not found. Source: `{path.parent.name}/{path.name}`."
+    )
+    body = [[f"`{step}`", *(_worst_cell(rows, arm, step) for arm in names)] for step in steps]
+    return _markdown(caption, ["published as", *names], body) if body else ""
+
+
+def _worst_cell(rows: Sequence[dict[str, Any]], arm: str, step: str) -> str:
+    here = [row for row in rows if row["arm"] == arm and row["step"] == step]
+    tar, rank = (max((row[key] for row in here), key=lambda r: float(r["value"])) for key in ("tar", "rank_1"))
+    lost = f" ({here[0]['not_found']})" if here[0]["not_found"] else ""
+    return f"{_rate(tar)} / {rank['value']:.2f}{lost}"
+
+
+def _groups(path: Path, document: dict[str, Any]) -> str:
+    rows = [row for row in document["groups"] if row["matcher"] in document["held_out"]]
+    shown = {row["arm"] for row in document["robustness"]} or {row["arm"] for row in rows}
+    names = [arm for arm in document["arms"] if arm in shown]
+    kinds = list(dict.fromkeys((row["group"], row["value"]) for row in rows))
+    body = []
+    for kind in kinds:
+        here = {arm: [r for r in rows if r["arm"] == arm and (r["group"], r["value"]) == kind] for arm in names}
+        counts = [found[0]["count"] for found in here.values() if found]
+        worst = [_rate(max((r["tar"] for r in found), key=lambda r: float(r["value"]))) if found else "none"
+                 for found in here.values()]
+        body.append([f"{kind[0]}: {kind[1]}", str(max(counts, default=0)), *worst])
+    caption = (
+        f"By group of subjects, published as `{document['protocol']['publish']}`: TAR at FMR {FMR} of the held-out "
+        f"matcher that found most. Small groups have wide intervals. Source: `{path.parent.name}/{path.name}`."
+    )
+    return _markdown(caption, ["group", "subjects", *names], body) if body else ""
+
+
+def _galleries(path: Path, document: dict[str, Any]) -> str:
+    rows = [row for row in document["galleries"] if row["matcher"] in document["held_out"]]
+    sizes = sorted({row["size"] for row in rows})
+    body = []
+    for arm in dict.fromkeys(row["arm"] for row in rows):
+        here = [[row for row in rows if row["arm"] == arm and row["size"] == size] for size in sizes]
+        body.append([arm, *(" / ".join(f"{max(r[k]['value'] for r in one):.2f}" for k in ("rank_1", "rank_50"))
+                            for one in here)])
+    caption = (
+        "Rank-1 / rank-50 in larger galleries, filled up with drawn people, of the held-out matcher that found most. "
+        f"Source: `{path.parent.name}/{path.name}`."
+    )
+    return _markdown(caption, ["arm", *(f"{size:,} people" for size in sizes)], body) if body else ""
+
+
+def _other_role(path: Path, document: dict[str, Any]) -> str:
+    body = []
+    for arm, result in document["arms"].items():
+        here = [result["matchers"][name]["enrolled_instead"] for name in document["held_out"]]
+        best = [max((one[key] for one in here), key=lambda r: float(r["value"])) for key in ("rank_1", "rank_50")]
+        body.append([arm, *map(_rate, best)])
+    caption = (
+        "The other role: the arm's file is the one that is enrolled, and clean photos are searched for. Held-out "
+        f"matcher that found most. Source: `{path.parent.name}/{path.name}`."
+    )
+    return _markdown(caption, ["arm", "rank-1", "rank-50"], body) if body else ""
+
+
+def _linkability(path: Path, document: dict[str, Any]) -> str:
+    body = []
+    for arm, result in document["linkability"].items():
+        kinds = ("tar_at_thresholds_of_clean_photos", "tar_at_thresholds_of_these_photos")
+        here = [result["matchers"][name] for name in document["held_out"]]
+        cells = []
+        for kind in kinds:
+            shown = [one[kind][FMR] for one in here if FMR in one[kind]]
+            cells.append(_rate(max(shown, key=lambda r: float(r["value"]))) if shown else "too few photos")
+        body.append([arm, *cells, str(result["not_found"])])
+    caption = (
+        f"Two written photos of one person compared with each other: TAR at FMR {FMR} of the held-out matcher that "
+        f"found most. Source: `{path.parent.name}/{path.name}`."
+    )
+    heads = ["arm", "threshold of clean photos", "threshold of these photos", "not found"]
+    return _markdown(caption, heads, body) if body else ""
 
 
 def _detectors(path: Path, document: dict[str, Any]) -> str:
@@ -185,7 +274,8 @@ def _markdown(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]])
 def _row(arm: str, result: dict[str, Any], document: dict[str, Any], matchers: list[str]) -> list[str]:
     photo, face = result["quality_written"]["photo"], result["quality_written"]["face"]
     held_out = [result["matchers"][name] for name in document["held_out"]]
-    worst = max(held_out, key=lambda rates: float(rates["tar"][FMR]["value"]))
+    # Each of the matcher that found most: with TAR at 0 for all, the one by TAR would be anybody.
+    ranks = [max(rates[f"rank_{k}"]["value"] for rates in held_out) for k in (1, 50)]
     return [
         arm,
         f"{photo['ssimulacra2']:.0f} / {face['ssimulacra2']:.0f}",
@@ -193,7 +283,7 @@ def _row(arm: str, result: dict[str, Any], document: dict[str, Any], matchers: l
         f"{face['ssim']:.3f}",
         "same" if face["psnr_db"] is None else f"{face['psnr_db']:.1f}",
         *(_rate(result["matchers"][name]["tar"][FMR]) for name in matchers),
-        f"{worst['rank_1']['value']:.2f} / {worst['rank_50']['value']:.2f}",
+        " / ".join(f"{rank:.2f}" for rank in ranks),
         str(result["not_found"]),
     ]
 

@@ -13,13 +13,15 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.errors import EvaluationFailed
 from evaluation.faces import Faces, Pixels
+from evaluation.files import FileMissing
 
 HERE = Path(__file__).parent
 Metric = Literal["cosine", "euclidean"]
 
 
-class TemplateBroken(ValueError):
+class TemplateBroken(EvaluationFailed):
     """A network gave something that cannot be compared."""
 
 
@@ -56,6 +58,13 @@ def present(weights: Path, further: Path | None = None) -> tuple[tuple[str, ...]
     return tuple(sorted({*names(), *FILES} - set(missing))), missing
 
 
+def known() -> tuple[str, ...]:
+    """The keys of all matchers, of those too whose files come neither with a package nor with the data pack."""
+    from evaluation.matchers.facenet import FILES
+
+    return tuple(sorted({*names(), *FILES}))
+
+
 def load(name: str, weights: Path, further: Path | None = None) -> Matcher:
     """A matcher by its key.
 
@@ -64,23 +73,53 @@ def load(name: str, weights: Path, further: Path | None = None) -> Matcher:
         further: the folder of those that the data pack has not either; `weights` where it is None.
     Raises:
         ValueError: no matcher is called that.
-        FileMismatch: its file is missing or another one.
+        FileMissing: its file, or the package that runs it, is not here.
+        FileMismatch: the file is another one than was vouched for.
+        TemplateBroken: the file is no network that makes templates of faces.
     """
     # Imported here: each runtime costs seconds or memory, and one that is not asked for need not be
     # installed.
     if (HERE / f"{name}.toml").is_file():
-        from evaluation.matchers.onnx import OnnxMatcher
-
-        return OnnxMatcher(HERE / f"{name}.toml", weights)
+        return _onnx(name, weights)
     if name == "dlib_cpp":
-        from evaluation.matchers.dlib_cpp import DlibMatcher
+        try:
+            from evaluation.matchers.dlib_cpp import DlibMatcher
+        except ImportError as error:
+            raise FileMissing(f"{name}: {error}; pip install dlib-bin. It was not loaded.") from error
 
         return DlibMatcher()
     from evaluation.matchers.facenet import FILES, FacenetMatcher
 
     if name in FILES:
-        return FacenetMatcher(name, further or weights)
-    raise ValueError(f"no matcher is called {name!r}; there are {', '.join(sorted({*names(), *FILES}))}.")
+        try:
+            return FacenetMatcher(name, further or weights)
+        except ImportError as error:
+            raise FileMissing(f"{name}: {error}; pip install facenet-pytorch. It was not loaded.") from error
+    raise ValueError(f"no matcher is called {name!r}; there are {', '.join(known())}.")
+
+
+def _onnx(name: str, weights: Path) -> Matcher:
+    """Tried on one grey picture, so that a file that is no recogniser is known before anything is judged."""
+    try:
+        from evaluation.matchers.onnx import OnnxMatcher
+    except ImportError as error:
+        raise FileMissing(f"{name}: {error}; pip install onnxruntime. It was not loaded.") from error
+    points = np.array([[[38, 52], [74, 52], [56, 72], [42, 92], [71, 92]]], np.float32)
+    face = Faces(np.array([[20, 20, 92, 108]], np.float32), points, np.ones(1, np.float32), enlarged=False)
+    try:
+        matcher = OnnxMatcher(HERE / f"{name}.toml", weights)
+        template = matcher.embed(np.full((112, 112, 3), 128, np.uint8), face)
+    except EvaluationFailed:
+        raise
+    except Exception as error:  # onnxruntime has no base class of its own for what can be wrong with a file
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TemplateBroken(f"{name}: its file is no face recogniser ({first}). It was not loaded.") from error
+    if template.shape[1] < 2 or not np.isfinite(template).all():
+        raise TemplateBroken(
+            f"{name}: gives {template.shape[1]} numbers for a face, or some that are not finite: no face recogniser. "
+            "It was not loaded."
+        )
+    return matcher
 
 
 def identity(matcher: Matcher) -> str:

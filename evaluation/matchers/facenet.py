@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evaluation.faces import Faces, Pixels
-from evaluation.files import FileMismatch, sha256_of
+from evaluation.files import FileMismatch, FileMissing, sha256_of
 from evaluation.matchers import Metric
 from evaluation.mtcnn import own_boxes
 
@@ -46,7 +46,7 @@ class FacenetMatcher:
 
         path = weights / FILES[name]
         if not path.is_file():
-            raise FileMismatch(f"{path}: no such file; the matcher {name} was not loaded.")
+            raise FileMissing(f"{path}: no such file; the matcher {name} was not loaded.")
         values = torch.load(path, map_location="cpu", weights_only=True)
         with torch.device("meta"):  # drawing initial weights would move torch's global generator
             network = InceptionResnetV1(pretrained=None)

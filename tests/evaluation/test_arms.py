@@ -123,7 +123,7 @@ def test_a_file_of_an_earlier_run_does_not_pass_for_one_of_this_run(monkeypatch,
 
 def test_the_command_refuses_an_arm_without_a_folder():
     run = subprocess.run(
-        [sys.executable, "-m", "evaluation", "photos", "--out", "x.json", "--arm", "fawkes"],
+        [sys.executable, "-m", "evaluation", "rekognition", "--out", "x.json", "--arm", "fawkes"],
         capture_output=True,
         text=True,
     )

@@ -77,7 +77,10 @@ def test_attributes_are_read_and_empty_cells_left_out(tmp_path):
     assert groups.count(found) == {"skin": {"dark": 1, "light": 1}, "age": {"old": 1}}
 
 
-@pytest.mark.parametrize("text", ["", "name,skin\n", "subject,skin\nAda\n", "subject,skin\nAda,dark\nAda,light\n"])
+@pytest.mark.parametrize("text", [
+    "", "name,skin\n", "subject,skin,skin\nAda,dark,pale\n", "subject,skin\nAda\n",
+    "subject,skin\nAda,dark\nAda,light\n",
+])
 def test_a_table_of_attributes_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "attributes.csv").write_text(text)
     with pytest.raises(groups.AttributesUnusable, match="Nothing was judged"):

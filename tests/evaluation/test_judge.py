@@ -1,36 +1,23 @@
 """The judge on real photos: arms whose verdict is known."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation import arms, photos, protect, record
+from evaluation import arms
 from evaluation.faces import decode
-from evaluation.judge import judge, linkability, open_bench
+from evaluation.judge import enrolled_instead, judge, linkability, look, open_bench
 from evaluation.publishing import publish
-from evaluation.samples import SamplesUnusable, read_samples
-
-SUBJECTS, STRANGERS = 4, 300
+from evaluation.samples import SamplesUnusable
+from tests.evaluation.conftest import SUBJECTS
 
 
 @pytest.fixture(scope="module")
-def bench(shared_data, tmp_path_factory):
-    """Four subjects among 304 people: enough strangers to show an FMR of 1e-3, seconds to embed."""
-    pack = tmp_path_factory.mktemp("pack")
-    (pack / "weights").symlink_to(shared_data / "weights")
-    (pack / "people").mkdir()
-    samples = read_samples(shared_data / "lfw-dev", "judging", SUBJECTS)
-    chosen = [sample.subject for sample in samples.probes]
-    chosen += [subject for subject in samples.distractors if subject not in chosen][:: 3400 // STRANGERS]
-    for subject in chosen[: SUBJECTS + STRANGERS]:
-        (pack / "people" / subject).symlink_to(shared_data / "lfw-dev" / subject)
+def bench(small_pack, small_cache):
     return open_bench(
-        pack,
+        small_pack,
         "judging",
-        cache=tmp_path_factory.mktemp("cache"),
+        cache=small_cache,
         subjects=SUBJECTS,
         matcher_names=["edgeface_xxs"],
         photos="people",
@@ -113,46 +100,6 @@ def test_rates_that_this_many_strangers_cannot_show_are_left_out(bench):
     assert set(bench.galleries["edgeface_xxs"].thresholds) == {"1e-2", "1e-3"}
 
 
-def test_the_measurement_runs_every_arm_and_writes_a_valid_result(bench, tmp_path, monkeypatch):
-    """With a stand-in for the engine that greys the picture's eyes out: strong, and never the original."""
-
-    def paint(paths, folder: Path, strength: str, **options):
-        folder.mkdir(parents=True, exist_ok=True)
-        written = {}
-        for number, path in enumerate(paths[:-1]):  # the last one is refused
-            pixels = decode(path).copy()
-            pixels[90:130, 70:180] = 128
-            written[path] = folder / f"{number:04d}.png"
-            Image.fromarray(pixels).save(written[path])
-        return written
-
-    monkeypatch.setattr(protect, "protect", paint)
-    monkeypatch.setattr(protect, "engine_settings", lambda strength, **options: {"strength": strength})
-    theirs = {sample.probe: sample.probe for sample in bench.samples.probes}
-    measured = photos.measure(
-        bench, ["strong"], "jpeg90", tmp_path / "work", made=["naive-blur"], supplied={"theirs": theirs}
-    )
-    ours = ["clean", "no-op", "solid box", "strong", "noise as strong", "naive-blur"]
-    assert list(measured["arms"]) == [*ours, "theirs"]
-    assert measured["arms"]["theirs"] == measured["arms"]["clean"] | {"not_written": 0}
-    strong, placebo = measured["arms"]["strong"], measured["arms"]["noise as strong"]
-    assert strong["not_written"] == 1 and strong["subjects"] == SUBJECTS - 1
-    assert rates(strong)["tar"]["1e-2"]["value"] < rates(measured["arms"]["clean"])["tar"]["1e-2"]["value"]
-    assert strong["quality_written"]["photo"]["psnr_db"] == pytest.approx(
-        placebo["quality_written"]["photo"]["psnr_db"], abs=1.5
-    )
-    assert measured["held_out"] == ["edgeface_xxs"] and measured["white_box"] == []
-    assert not [warning for warning in measured["warnings"] if "no-op" in warning or "solid box" in warning]
-    record.write(tmp_path / "run.json", "photos", measured)
-    assert json.loads((tmp_path / "run.json").read_text())["kind"] == "photos"
-
-
-def test_two_arms_of_one_name_are_refused_before_anything_is_made(bench, tmp_path):
-    with pytest.raises(ValueError, match="two arms of one name"):
-        photos.measure(bench, [], "none", tmp_path / "work", supplied={"clean": {}})
-    assert not (tmp_path / "work").exists()
-
-
 def test_publishing_reaches_the_judge(bench, tmp_path):
     """A figure said to be after JPEG must differ from the one before it."""
     published = {s: publish(p, tmp_path, "jpeg50") for s, p in clean_files(bench).items()}
@@ -173,7 +120,7 @@ def test_searching_returns_the_mates_of_clean_photos_and_nobody_behind_a_box(ben
     assert clean["failure_to_enrol"]["value"] == 0
     assert lost["failure_to_enrol"]["value"] == lost["not_found"] / SUBJECTS
     assert set(lost["not_found_by"]) == {"yunet", "hog", "mtcnn"} and lost["not_found_by"]["yunet"] == lost["not_found"]
-    assert clean["not_found_by"] == {"yunet": 0, "hog": 0} and lost["not_found_by"]["hog"] >= SUBJECTS - 1
+    assert clean["not_found_by"] == {"yunet": 0, "hog": 0, "mtcnn": 0} and lost["not_found_by"]["hog"] >= SUBJECTS - 1
 
 
 def test_clean_photos_of_one_person_find_each_other_and_greyed_ones_do_not(bench, tmp_path):
@@ -188,3 +135,21 @@ def test_clean_photos_of_one_person_find_each_other_and_greyed_ones_do_not(bench
     lost = linkability({subject: [grey, grey] for subject in photos_of}, bench)
     assert lost["not_found"] == lost["photos"] == 2 * SUBJECTS
     assert lost["matchers"]["edgeface_xxs"]["tar_at_thresholds_of_clean_photos"]["1e-2"]["value"] == 0
+
+
+def test_in_the_other_role_clean_files_are_returned_and_those_without_a_face_never(bench, tmp_path):
+    files = clean_files(bench)
+    lost = bench.samples.probes[0]
+    files[lost] = tmp_path / "grey.png"
+    Image.new("RGB", (250, 250), (120, 120, 120)).save(files[lost])
+    clean = enrolled_instead(look(clean_files(bench), bench), bench)["edgeface_xxs"]
+    one_lost = enrolled_instead(look(files, bench), bench)["edgeface_xxs"]
+    assert clean["rank_1"]["value"] == 1 and clean["fnir"]["0.01"]["value"] == 0
+    assert one_lost["rank_50"]["value"] == 1 - 1 / SUBJECTS
+
+
+def test_in_the_other_role_the_searched_is_the_clean_mate(bench):
+    """Enrolling the face of somebody else, her own clean photos rank hundreds before him."""
+    probes = bench.samples.probes
+    swapped = {sample: probes[(i + 1) % len(probes)].probe for i, sample in enumerate(probes)}
+    assert enrolled_instead(look(swapped, bench), bench)["edgeface_xxs"]["rank_1"]["value"] == 0

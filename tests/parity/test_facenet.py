@@ -111,8 +111,8 @@ def test_its_source_and_the_shape_of_its_boxes_decide_a_template(folder):
 def test_the_engines_network_of_these_weights_is_known_to_be_the_same():
     """Or a cloak made against it would count the judge's copy as held out."""
     from cloak import weights
-    from evaluation.photos import _SAME_NETWORK
+    from evaluation.run import SAME_NETWORK
 
     assert weights.registry()["inception_resnet_v1"].download.endswith(facenet.FILES[NAME])
-    assert _SAME_NETWORK["inception_resnet_v1"] == NAME
-    assert set(_SAME_NETWORK.values()) <= {*matchers.names(), *facenet.FILES}
+    assert SAME_NETWORK["inception_resnet_v1"] == NAME
+    assert set(SAME_NETWORK.values()) <= {*matchers.names(), *facenet.FILES}

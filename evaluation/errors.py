@@ -1,0 +1,7 @@
+"""What can go wrong while judging, as one tree. Messages name the thing, what was found and what was not done."""
+
+from __future__ import annotations
+
+
+class EvaluationFailed(ValueError):
+    """Base of everything the harness raises on purpose; the command turns it into one line and exit code 2."""
