@@ -1,4 +1,4 @@
-"""`cloak-eval run|ensure|pairs|gallery|...|table`: measure, and show what was measured."""
+"""`cloak-eval VERB` or `python -m evaluation VERB`: measure, check one photo, and show what was measured."""
 
 from __future__ import annotations
 
@@ -292,6 +292,46 @@ def _table(options: argparse.Namespace) -> int:
     return 0
 
 
+def _calibrate(options: argparse.Namespace) -> int:
+    from evaluation import calibration, matchers, record
+    from evaluation.reading import Reader
+
+    reader = Reader(options.data / "weights", matchers.names(), options.cache)
+    measured = calibration.measure(reader, options.data / options.photos)
+    protocol = {"photos": f"one of each person of {options.photos}, each compared with all others"}
+    record.write(options.out, calibration.KIND, {"protocol": protocol, "weights": reader.weights(), **measured})
+    print(f"{options.out} written")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    import json
+    from dataclasses import asdict
+
+    from evaluation import check, check_words
+
+    judges = check.open_judges(options.weights)
+    found = check.compare(options.original, options.protected, judges, fmr=options.fmr, gallery=options.gallery)
+    if options.json:
+        said = {"verdict": check_words.verdict(found), "not_asked_in_words": check_words.not_asked(found)}
+        print(json.dumps({"exit_code": check.exit_code(found), **said, **asdict(found)}, indent=1, allow_nan=False))
+    else:
+        print(check_words.words(found))
+    return check.exit_code(found)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from evaluation import html_report
+
+    unknown = html_report.write(options.results, options.out, faces=options.faces)
+    for name in unknown:
+        print(f"warning: not shown, of a kind this report does not know: {name}", file=sys.stderr)
+    if options.faces:
+        print(f"warning: {options.out} holds faces, unprotected ones too. Do not pass it on.", file=sys.stderr)
+    print(f"{options.out} written")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cloak-eval", description=__doc__)
     verbs = parser.add_subparsers(required=True)
@@ -390,6 +430,38 @@ def _parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="write nothing; exit 1 when README is out of date"
     )
     table.set_defaults(run=_table)
+
+    calibrate = verbs.add_parser("calibrate", help="make the thresholds that `check` goes by")
+    _reading(calibrate)
+    calibrate.add_argument("--out", type=Path, default=ROOT / "evaluation" / "calibration.json")
+    calibrate.set_defaults(run=_calibrate)
+
+    check = verbs.add_parser(
+        "check",
+        help="one protected photo, in seconds: do other recognisers still know the faces?",
+        epilog="Exit codes: 0 every face was judged and none is matched; 3 one is still matched, or was not judged; "
+        "2 an input could not be read.",
+    )
+    check.add_argument("original", type=Path)
+    check.add_argument("protected", type=Path)
+    check.add_argument("--gallery", type=Path, metavar="DIR", help="photos, of one or several people, to search among")
+    check.add_argument(
+        "--weights", type=Path, metavar="DIR", default=default_data() / "weights",
+        help="folder of the recognisers' files; those that are not there are named and not asked",
+    )
+    check.add_argument(
+        "--fmr", choices=("1e-2", "1e-3", "1e-4", "1e-5"), default="1e-3", help="false match rate of the searcher"
+    )
+    check.add_argument("--json", action="store_true")
+    check.set_defaults(run=_check)
+
+    report = verbs.add_parser("report", help="one HTML page of result files, with tables and plots")
+    report.add_argument("results", type=Path, nargs="+", help="result files")
+    report.add_argument("-o", "--out", type=Path, required=True, help="the page")
+    report.add_argument(
+        "--faces", type=Path, metavar="FOLDER", help="put faces of this work folder into the page; it then holds faces"
+    )
+    report.set_defaults(run=_report)
     return parser
 
 

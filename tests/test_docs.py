@@ -73,6 +73,14 @@ def test_every_models_command_of_the_readme_is_understood(folder, models, monkey
         assert "Usage:" not in run.stderr, f"{shlex.join(words)}: {run.stderr}"
 
 
+def test_every_evaluation_command_of_the_readme_is_understood():
+    from evaluation.__main__ import _parser
+    examples = commands("cloak-eval")
+    assert {"check", "report"} <= {words[1] for words in examples}
+    for words in examples:
+        assert _parser().parse_args(words[1:]).run
+
+
 def test_the_python_example_of_the_readme_runs(folder):
     (example,) = blocks("python")
     run = subprocess.run([sys.executable, "-c", example], cwd=folder, capture_output=True, text=True)

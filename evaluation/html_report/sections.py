@@ -1,0 +1,236 @@
+"""What is shown of each kind of result. One function a kind: document to markup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from evaluation.html_report.markup import Markup, facts, figure, folded, table, tag
+from evaluation.html_report.plots import Axis, Point, Series, lines, logarithmic, rates, rows
+from evaluation.html_report.searches import searches
+
+Document = dict[str, Any]
+
+
+def of_kind(kind: str) -> Callable[[Document], list[Markup]] | None:
+    """None for a kind that this page does not know."""
+    return _KINDS.get(kind)
+
+
+def kinds() -> tuple[str, ...]:
+    return tuple(_KINDS)
+
+
+def _gallery(document: Document) -> list[Markup]:
+    protocol, people = document["protocol"], document["people"]
+    words = (
+        f"{people['searched']} people are searched for with one clean photo each, {protocol['mates_enrolled']} photo "
+        f"of each is enrolled; {people['strangers']} strangers are searched for in vain. Protected: "
+        f"{protocol['protected']}. What a searcher finds without any cloak."
+    )
+    body = []
+    for name, one in document["matchers"].items():
+        for size, found in one["by_gallery_size"].items():
+            body.append([
+                f"{name}, {int(size):,} people", f"{found['synthetic']:,}",
+                *(_rate(found[f"rank_{rank}"]) for rank in (1, 10, 50)),
+                *(_rate(found["fnir"][fpir]) for fpir in ("0.01", "0.003") if fpir in found["fnir"]),
+            ])
+    heads = ["matcher, gallery", "of them synthetic", "rank-1", "rank-10", "rank-50", "FNIR at FPIR 0.01",
+             "FNIR at FPIR 0.003"]
+    sizes = [int(size) for one in document["matchers"].values() for size in one["by_gallery_size"]]
+    people_axis = logarithmic("people in the gallery", min(sizes), max(max(sizes), 10 * min(sizes)))
+    plots = [
+        figure(
+            caption,
+            _over_sizes(document, caption, people_axis, axis, get),
+        )
+        for caption, axis, get in (
+            ("Share of searches with the right person first, by the size of the gallery. Larger galleries are filled "
+             "with templates of nobody, drawn to resemble real ones.", rates("rank-1"), lambda one: one["rank_1"]),
+            ("Share of searches in which the right person is missed (FNIR) when 1 in 100 searches for a stranger may "
+             "give somebody, by the size of the gallery.", rates("FNIR at FPIR 0.01"), lambda one: one["fnir"]["0.01"]),
+        )
+    ]
+    return [tag("p", words), tag("div", *plots, class_="figures"),
+            table("Search in clean galleries, with 95 % intervals by person.", heads, body)]
+
+
+def _over_sizes(document: Document, caption: str, x: Axis, y: Axis, get: Callable[[Any], Any]) -> Markup:
+    series = [
+        Series(name, tuple(_point(float(size), get(found)) for size, found in one["by_gallery_size"].items()), look)
+        for look, (name, one) in enumerate(document["matchers"].items())
+    ]
+    ends = "; ".join(f"{one.name}: {one.points[0].y:.2f} to {one.points[-1].y:.2f}" for one in series if one.points)
+    return lines(f"{caption} From the smallest to the largest gallery, {ends}.", x, y, series)
+
+
+def _gallery_compressed(document: Document) -> list[Markup]:
+    body = []
+    for name, one in document["matchers"].items():
+        body.append([f"{name}, exact", f"{one['templates']:,}", _share(one["exact"]["rank_1"]),
+                     _share(one["exact"]["rank_50"]), f"{one['exact_bytes'] / 1e6:,.0f} MB"])
+        body += [
+            [f"{name}, {cells} cells looked at", f"{one['templates']:,}", _share(found["rank_1"]),
+             _share(found["rank_50"]), f"{one['compressed_bytes'] / 1e6:,.0f} MB"]
+            for cells, found in one["compressed"].items()
+        ]
+    return [table("What compression loses in a gallery too large for the memory.",
+                  ["matcher", "templates", "rank-1", "rank-50", "memory"], body)]
+
+
+def _pairs(document: Document) -> list[Markup]:
+    protocol = document["protocol"]
+    body = [
+        [f"{name} after {detector}", f"{one['accuracy']['mean']:.4f} ± {one['accuracy']['standard_error']:.4f}",
+         f"{one['eer']:.4f}", *(f"{one['tar'][fmr]:.4f}" if fmr in one["tar"] else "-" for fmr in ("1e-2", "1e-3")),
+         str(found["pairs_not_detected"])]
+        for detector, found in document["detectors"].items() for name, one in found["matchers"].items()
+    ]
+    caption = f"How accurate the matchers are on {protocol['pairs']} clean pairs, {protocol['same']} of one person."
+    heads = ["matcher after detector", "accuracy", "EER", "TAR at FMR 1e-2", "TAR at FMR 1e-3", "pairs not detected"]
+    return [table(caption, heads, body)]
+
+
+def _detectors(document: Document) -> list[Markup]:
+    sets = list(next(iter(document["detectors"].values())))
+    body = [[name, *(f"{found[one]['recall']:.3f} ({found[one]['false_positives']})" for one in sets)]
+            for name, found in document["detectors"].items()]
+    series = [
+        Series(name, tuple(Point(float(found[one]["recall"]), float(row)) for row, one in enumerate(sets)), look)
+        for look, (name, found) in enumerate(document["detectors"].items())
+    ]
+    says = "Recall by set: " + "; ".join(
+        f"{one.name}: " + ", ".join(f"{where} {p.x:.2f}" for where, p in zip(sets, one.points)) for one in series)
+    caption = (f"Share of the faces from 20 px up that each detector finds (IoU above "
+               f"{document['protocol']['found_above_iou']}).")
+    plot = figure(caption, rows(says, rates("recall"), sets, series))
+    return [tag("div", plot, class_="figures"),
+            table(f"{caption} False positives in brackets.", ["detector", *sets], body)]
+
+
+def _speed(document: Document) -> list[Markup]:
+    machine = document["run"]
+    body = [[f"one step over the bare network, batch of {batch}", f"{one['ratio']:.2f} times"]
+            for batch, one in document["step"].items()]
+    body += [[f"balanced, {faces} faces in a photo", f"{one['seconds_per_face']:.2f} s per face"]
+             for faces, one in document["per_face_at_balanced"].items()]
+    for key, one in document.items():
+        if key.startswith("memory_"):
+            body.append([f"{key.split('_')[1]} megapixels with {one['faces_found']} faces, peak memory",
+                         f"{one['above_import_mb']:.0f} MB above import torch"])
+    return [table(f"On {machine['device']}, {machine['threads']} threads.", ["what", "cost"], body)]
+
+
+def _metadata(document: Document) -> list[Markup]:
+    body = []
+    for run in document["runs"]:
+        kept = run["credit_kept"].values()
+        name = " written as ".join(dict.fromkeys((run["format"], run["written_as"])))
+        body.append([f"{name}, {run['profile']}", str(len(run["found"])), str(sum(run["found"].values())),
+                     f"{sum(kept)} of {len(kept)}"])
+    caption = (f"{document['summary']['distinct_canaries']} different secrets planted in photos; how many the written "
+               f"file held, by its bytes and by exiftool {document['exiftool']}.")
+    return [table(caption, ["format, profile", "planted", "found afterwards", "credit fields kept"], body)]
+
+
+def _ensure(document: Document) -> list[Markup]:
+    photos, engine, judge = document["photos"], document["engine_faces"], document["judge_faces"]
+    words = (
+        f"{photos['asked']} real photos, {photos['written']} written, {len(photos['refused'])} refused. The engine saw "
+        f"{engine['seen']} faces in the written ones; the judge, another detector, saw {judge['seen']} faces or what "
+        f"it takes for one, of which the engine never saw {judge['never_seen_by_the_engine']}: those stand unprotected."
+    )
+    matchers = sorted(document["matchers"].items(), key=lambda item: not item[1]["installed"])
+    named = [(f"{name} ({'installed' if one['installed'] else 'held out'})", one) for name, one in matchers]
+    body = [
+        [name, _count(one["matched"]), *(_count(one["by_treatment"].get(how)) for how in engine["by_treatment"]),
+         str(one["alike_when_empty"]), _count(one["never_seen"])]
+        for name, one in [("any installed", document["any_installed"]), *named]
+    ]
+    heads = ["matcher", "still matched", *engine["by_treatment"], "alike because empty", "never seen by the engine"]
+    caption = "Faces that are still matched with their very originals after --ensure."
+    return [tag("p", words), table(caption, heads, body)]
+
+
+def _video_search(document: Document) -> list[Markup]:
+    protocol, clips = document["protocol"], document["arms"]
+    ways = ("one_frame", "best_frame", "average")
+    body = []
+    for clip, result in clips.items():
+        for name, found in result["galleries"]["same_photo"]["matchers"].items():
+            other = result["galleries"]["other_photo"]["matchers"][name]
+            body.append([
+                f"{clip}, {name}", f"{result['faces_detected']} of {result['faces']}",
+                *(_way(found["rank_1"], way) for way in ways), *(_way(found["at_fpir_0.01"], way) for way in ways),
+                *(_way(other["strangers_named"], way) for way in ("best_frame", "average")),
+            ])
+    caption = (
+        f"Search by video, one frame in {protocol['every_nth_frame']} of {protocol['clip']}: with one frame, with the "
+        "frame of the most alike answer, and with the mean over a track. The clip moves an enrolled photo of each "
+        "about, so what counts is the difference between clips, not the height."
+    )
+    heads = ["clip, matcher", "faces detected", *(f"rank-1, {way}" for way in ("one frame", "best frame", "mean")),
+             *(f"found at FPIR 0.01, {way}" for way in ("one frame", "best frame", "mean")),
+             "strangers named, best frame", "strangers named, mean"]
+    return [table(caption, heads, body)]
+
+
+def _way(rates_by_way: dict[str, Any], way: str) -> str:
+    """Of nobody there is no rate."""
+    return _rate(rates_by_way[way]) if rates_by_way else "-"
+
+
+def _rekognition(document: Document) -> list[Markup]:
+    service = document["service"]
+    words = (f"{service['name']} in {service['region']}; {service['photos_sent']} photos were sent. "
+             f"{document['gallery_faces']} faces were enrolled.")
+    thresholds = sorted({key for arm in document["arms"].values() for key in arm["candidate"]})
+    body = [
+        [name, *(_rate(arm["candidate"][key]) for key in thresholds),
+         *(_rate(arm[f"rank_{rank}"]) for rank in (1, 10, 50) if f"rank_{rank}" in arm), str(arm["not_found"])]
+        for name, arm in document["arms"].items()
+    ]
+    some = next(iter(document["arms"].values()))
+    heads = ["arm", *(f"a candidate at {key}" for key in thresholds),
+             *(f"rank-{rank}" for rank in (1, 10, 50) if f"rank_{rank}" in some), "not found"]
+    return [tag("p", words), table("Searches by the service, with 95 % intervals.", heads, body)]
+
+
+def _notes(document: Document) -> list[Markup]:
+    """Kinds that are read as they are."""
+    shown = {key: value for key, value in document.items() if key not in ("schema", "kind", "machine", "versions")}
+    return [folded("Everything it holds", facts(shown))]
+
+
+_KINDS: dict[str, Callable[[Document], list[Markup]]] = {
+    "run": searches,
+    "photos": searches,
+    "gallery": _gallery,
+    "gallery-compressed": _gallery_compressed,
+    "pairs": _pairs,
+    "detectors": _detectors,
+    "speed": _speed,
+    "metadata": _metadata,
+    "ensure": _ensure,
+    "video_search": _video_search,
+    "rekognition": _rekognition,
+    "calibration": _notes,
+    "tuning notes": _notes,
+}
+
+
+def _point(x: float, rate: dict[str, float]) -> Point:
+    return Point(x, float(rate["value"]), float(rate["low"]), float(rate["high"]))
+
+
+def _rate(rate: dict[str, float]) -> str:
+    return f"{rate['value']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]"
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _count(share: dict[str, Any] | None) -> str:
+    return "-" if share is None or not share["of"] else f"{share['count']} of {share['of']}"
