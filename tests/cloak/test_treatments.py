@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from cloak.errors import ReferenceUnusable
 from cloak.protect import cloak_photos
 from cloak.report import load_report, report_path_for
 from cloak.settings import PRESETS, Settings
-from cloak.types import KEEP, STRENGTHS, STYLES, FaceReport, Treatment, Verdict
+from cloak.types import KEEP, STRENGTHS, STYLES, FaceReport, Faces, Treatment, Verdict
 
 LIGHT = Settings(strength="light", device="cpu")
 SOLID = Treatment("redact", "solid")
@@ -171,6 +172,20 @@ def test_ensure_covers_at_last_what_no_strength_protects(two_people, tmp_path, m
     assert raised.status == "redacted" and raised.treatment == "redact ring" and "did not hold" in raised.words
     assert outcome.report.is_protected
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.png", "out.png", "out.png.json"]
+
+
+@pytest.mark.parametrize(("score", "box", "unsure"), [
+    (0.9, (100, 100, 200, 220), False), (0.6, (100, 100, 200, 220), True), (0.9, (5, 100, 105, 220), True),
+    (0.9, (100, 290, 200, 395), True), (0.9, (100, -20, 200, 90), True),
+])
+def test_ensure_does_not_cloak_what_is_half_hidden_or_cut_off(nets, score, box, unsure):
+    photo = io_image.Photo(Path("march.png"), np.zeros((400, 600, 3), np.uint8), "PNG", "0" * 64)
+    faces = Faces(np.float32([box]), np.zeros((1, 5, 2), np.float32), np.float32([score]))
+    for settings, how in ((LIGHT, "cloak light"), (dataclasses.replace(LIGHT, ensure=True), "cloak balanced")):
+        job = protect._decide(0, photo, faces, Choices(CLOAK), settings)
+        assert str(job.treatments[0]) == ("redact solid" if unsure and settings.ensure else how)
+    kept = protect._decide(0, photo, faces, Choices(KEEP), dataclasses.replace(LIGHT, ensure=True))
+    assert kept.treatments == [KEEP], "a choice is a choice"
 
 
 def test_ensure_stops_at_the_strength_that_holds(two_people, tmp_path, monkeypatch):
