@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,8 @@ def _parity(file: Path, surrogate: Surrogate) -> list[str]:
     """Compare with onnxruntime, where it is installed."""
     if importlib.util.find_spec("onnxruntime") is None:
         return ["onnxruntime is not installed, so nothing else was asked whether the network was translated rightly."]
+    # Its import alone makes a device id and a database of events in the user's cache, for upload
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -64,6 +64,7 @@ def no_models_of_the_developer(tmp_path_factory: pytest.TempPathFactory) -> Gene
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACECLOAK_MODELS", str(tmp_path_factory.mktemp("models") / "none"))
         patch.delenv("FACECLOAK_MIRROR", raising=False)
+        patch.setenv("ORT_DISABLE_TELEMETRY", "1")  # some tests import onnxruntime themselves
         yield
 
 

@@ -179,3 +179,18 @@ def test_only_a_fetch_that_was_agreed_to_touches_a_network(tmp_path, words, code
                          text=True, env={k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")})
     assert run.returncode == code, run.stderr
     assert (code == 99) == ("connecting to github.com" in run.stderr)
+
+
+@pytest.mark.parametrize("code", [
+    "import evaluation.matchers.onnx",
+    "import sys\nfrom types import SimpleNamespace\nfrom cloak import adding\ntry:\n"
+    "    adding._parity('x', SimpleNamespace(network=None))\nexcept AssertionError:\n"
+    "    assert 'onnxruntime' in sys.modules",
+])
+def test_no_library_leaves_traces_of_telemetry(tmp_path, code):
+    """onnxruntime makes a device id in the user's cache as soon as it is imported, unless it is told not to."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+                         env=environment | {"HOME": str(tmp_path)})
+    assert run.returncode == 0, run.stderr
+    assert not [path for path in tmp_path.rglob("*") if "onnx" in path.name.lower() or "deviceid" in path.name]
