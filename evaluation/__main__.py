@@ -85,6 +85,35 @@ def _ensure(options: argparse.Namespace) -> int:
     return 0
 
 
+def _adaptive(options: argparse.Namespace) -> int:
+    from dataclasses import asdict, replace
+
+    from evaluation import adaptive_arms, matchers, record
+    from evaluation.faces import YuNet
+    from evaluation.reading import Reader
+
+    plan = adaptive_arms.Plan(publish=options.publish, seed=options.seed)
+    sizes = {name: getattr(options, name) for name in ("subjects", "strangers", "learnt", "named")}
+    plan = replace(plan, **{name: value for name, value in sizes.items() if value is not None})
+    if options.arms:
+        plan = replace(plan, arms=options.arms)
+    weights = options.data / "weights"
+    reader = Reader(weights, options.matchers or matchers.names(), options.cache)
+    with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
+        measured = adaptive_arms.measure(
+            reader,
+            YuNet(weights / "yunet_n.onnx"),
+            options.data / options.photos,
+            options.split,
+            plan,
+            options.work or Path(temporary),
+        )
+    protocol = {"split": options.split, "photos": options.photos, **asdict(plan)}
+    record.write(options.out, "adaptive", {"protocol": protocol, "weights": reader.weights(), **measured})
+    print(f"{options.out} written")
+    return 0
+
+
 def _pairs(options: argparse.Namespace) -> int:
     from evaluation import pairs, record
     from evaluation.reading import Reader
@@ -357,6 +386,21 @@ def _parser() -> argparse.ArgumentParser:
     ensure.add_argument("--seed", type=int, default=0)
     ensure.add_argument("--work", type=Path, help="keep the written files here; temporary otherwise")
     ensure.set_defaults(run=_ensure)
+
+    adaptive = verbs.add_parser("adaptive", help="searchers who know the tool: trained networks, parrots, classifiers")
+    _reading(adaptive)
+    adaptive.add_argument("--out", type=Path, required=True, help="result file")
+    adaptive.add_argument("--split", choices=("tuning", "judging"), default="judging")
+    adaptive.add_argument("--arms", type=lambda text: tuple(text.split(",")), help="clean, a strength, or a made arm")
+    adaptive.add_argument("--subjects", type=int, help="people who are searched for")
+    adaptive.add_argument("--strangers", type=int, help="further people in the gallery")
+    adaptive.add_argument("--learnt", type=int, help="people whom attackers are trained on")
+    adaptive.add_argument("--named", type=int, help="people whom the redaction classifier names")
+    adaptive.add_argument("--matchers", type=lambda text: text.split(","), help="those alone; all otherwise")
+    adaptive.add_argument("--publish", default="jpeg90", help=PUBLISH_HELP)
+    adaptive.add_argument("--seed", type=int, default=0)
+    adaptive.add_argument("--work", type=Path, help="keeps files and finished cells, and is gone on from")
+    adaptive.set_defaults(run=_adaptive)
 
     pairs = verbs.add_parser("pairs", help="how accurate the matchers are on clean pairs of LFW")
     _reading(pairs)

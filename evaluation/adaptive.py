@@ -176,9 +176,14 @@ def searched(
         if probe is not None:
             non_mated[i] = similarities(probe, others, metric)[0]
     threshold = metrics.threshold_at(fmr, non_mated[np.isfinite(non_mated).all(axis=1)])
-    # A tie goes to the mate, against the protection
-    ranks = 1 + (non_mated > np.nanmax(mated, axis=1)[:, None]).sum(axis=1)
+    best = np.nanmax(mated, axis=1)[:, None]
+    ahead, equal = (non_mated > best).sum(axis=1), (non_mated == best).sum(axis=1)
     found = np.array([probe is not None for probe in probes])
+
+    def listed(length: int) -> NDArray[np.float64]:
+        """The chance of each mate to be among the first. Ties are broken by lot: a black box is as like everybody."""
+        return np.where(found, np.clip((length - ahead) / (equal + 1), 0, 1), 0.0)
+
     return {
         "subjects": len(probes),
         "not_found": sum(probe is None for probe in probes),
@@ -187,7 +192,7 @@ def searched(
         "fmr": fmr,
         "threshold": threshold,
         "tar": asdict(metrics.rate(metrics.match_rates(mated, threshold), seed)),
-        **{f"rank_{k}": asdict(metrics.rate(((ranks <= k) & found).astype(np.float64), seed)) for k in RANKS},
+        **{f"rank_{k}": asdict(metrics.rate(listed(k), seed)) for k in RANKS},
     }
 
 

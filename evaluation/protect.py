@@ -82,6 +82,15 @@ def outcomes(paths: Sequence[Path], folder: Path, strength: str, **options: Any)
     return found
 
 
+def kept(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Write photos with every face left as it is: what the engine's encoder alone does, returned as `protect` does."""
+    import cloak
+
+    left = cloak.Choices(cloak.Treatment("keep"))
+    made = _run(paths, folder, "balanced", {}, choices=dict.fromkeys(paths, left))
+    return {one.input: one.output for one in made if one.output is not None}
+
+
 def recognisers(strength: str, **options: Any) -> dict[str, list[str]]:
     """Names of those a cloak is made against, and of those the engine keeps out of the making."""
     with _engine():

@@ -30,7 +30,8 @@ def render(paths: Sequence[Path]) -> str:
     """One table per result file of a kind that has one, in the order of the kinds below, then of the file names."""
     documents = [(path, record.read(path)) for path in sorted(paths)]
     makers = {
-        "photos": _photos, "run": _run, "ensure": _ensure, "video_search": _video_search, "detectors": _detectors,
+        "photos": _photos, "run": _run, "adaptive": _adaptive, "ensure": _ensure, "video_search": _video_search,
+        "detectors": _detectors,
         "speed": _speed, "metadata": _metadata,
     }  # fmt: skip
     tables = [
@@ -211,6 +212,74 @@ def _linkability(path: Path, document: dict[str, Any]) -> str:
     )
     heads = ["arm", "threshold of clean photos", "threshold of these photos", "not found"]
     return _markdown(caption, heads, body) if body else ""
+
+
+# Column of the table, by attacker in the result
+_CLOAK_ATTACKERS = {
+    "as it is": "clear gallery", "eight views": "eight views", "network": "undone by a network", "head": "trained head",
+    "parrot": "parrot gallery", "detector": "seen to be cloaked, AUC",
+}  # fmt: skip
+_REDACTION_ATTACKERS = {
+    "as it is": "clear gallery", "parrot": "parrot gallery", "averaged": "averaged", "averaged parrot":
+    "averaged parrot", "sharpened": "sharpened", "network": "undone by a network", "head": "trained head",
+    "classifier": "named by a classifier",
+}  # fmt: skip
+
+
+def _adaptive(path: Path, document: dict[str, Any]) -> str:
+    arms = document["arms"]
+    cloaks = [arm for arm, cells in arms.items() if "detector" in cells]
+    redactions = [arm for arm in arms if arm not in (*cloaks, "clean")]
+    clean = [arm for arm in arms if arm == "clean"]
+    protocol = document["protocol"]
+    people = protocol["strangers"] + 1
+    caption = (
+        f"Searchers who know the tool: {protocol['subjects']} subjects with one mate each among {people} people, "
+        f"published as `{protocol['publish']}`; what is trained was trained on {protocol['learnt']} others. TAR at FMR "
+        f"{FMR} with its 95 % interval / rank-1, of which chance is {1 / people:.2f}. "
+        f"Source: `{path.parent.name}/{path.name}`."
+    )
+    tables: list[str] = []
+    for chosen, attackers, words in (
+        (cloaks, _CLOAK_ATTACKERS, "Cloaks."),
+        (redactions, _REDACTION_ATTACKERS, f"Redactions, eyes, nose and mouth marked by hand. {_named(arms)}"),
+    ):
+        if chosen:
+            lines = [line for arm in [*clean, *chosen] for line in _attacked(arm, arms[arm], attackers)]
+            words = f"The same: {words}" if tables else f"{caption} {words}"
+            tables.append(_markdown(words, ["arm", "recogniser", *attackers.values()], lines))
+    return "\n\n".join(tables)
+
+
+def _named(arms: dict[str, Any]) -> str:
+    """What the classifier's column means."""
+    for cells in arms.values():
+        for one in cells.get("classifier", {}).get("classifier", {}).values():
+            return (
+                f"The classifier names one of {one['people']} people of whom it learnt redacted photos; chance is "
+                f"{one['chance_top_1']:.2f}."
+            )
+    return ""
+
+
+def _attacked(arm: str, cells: dict[str, Any], attackers: dict[str, str]) -> list[list[str]]:
+    """A row per recogniser, and one for what needs none: the detector, and the classifier that sees plain pixels."""
+    named = cells.get("classifier", {}).get("classifier", {}) if "classifier" in attackers else {}
+    lines = []
+    for name in cells["as it is"]["matchers"]:
+        line = [arm, name]
+        for attacker in attackers:
+            found = cells.get(attacker, {}).get("matchers", {}).get(name)
+            line.append(f"{_rate(found['tar'])} / {found['rank_1']['value']:.2f}" if found else "")
+        if name in named:
+            line[2 + list(attackers).index("classifier")] = _rate(named[name]["top_1"])
+        lines.append(line)
+    alone = {"classifier": named.get("pixels", {}).get("top_1"),
+             "detector": cells.get("detector", {}).get("detector", {}).get("auc")}  # fmt: skip
+    if any(alone[attacker] for attacker in attackers if attacker in alone):
+        shown = [_rate(alone[one]) if alone.get(one) else "" for one in attackers]
+        lines.append([arm, "none", *shown])
+    return lines
 
 
 def _detectors(path: Path, document: dict[str, Any]) -> str:

@@ -134,6 +134,20 @@ def _metadata(document: Document) -> list[Markup]:
     return [table(caption, ["format, profile", "planted", "found afterwards", "credit fields kept"], body)]
 
 
+def _adaptive(document: Document) -> list[Markup]:
+    arms, protocol = document["arms"], document["protocol"]
+    attackers = list(dict.fromkeys(one for cells in arms.values() for one in cells if "matchers" in cells[one]))
+    body = []
+    for arm, cells in arms.items():
+        for name in dict.fromkeys(name for cell in cells.values() for name in cell.get("matchers", {})):
+            found = [cells.get(attacker, {}).get("matchers", {}).get(name) for attacker in attackers]
+            body.append([arm, name, *(f"{one['tar']['value']:.2f} / {one['rank_1']['value']:.2f}" if one else ""
+                                      for one in found)])
+    caption = (f"Searchers who know the tool: TAR at FMR 1e-3 / rank-1 of {protocol['subjects']} subjects among "
+               f"{protocol['strangers'] + 1} people; what is trained was trained on {protocol['learnt']} others.")
+    return [table(caption, ["arm", "matcher", *attackers], body)]
+
+
 def _ensure(document: Document) -> list[Markup]:
     photos, engine, judge = document["photos"], document["engine_faces"], document["judge_faces"]
     words = (
@@ -212,6 +226,7 @@ _KINDS: dict[str, Callable[[Document], list[Markup]]] = {
     "detectors": _detectors,
     "speed": _speed,
     "metadata": _metadata,
+    "adaptive": _adaptive,
     "ensure": _ensure,
     "video_search": _video_search,
     "rekognition": _rekognition,
