@@ -28,7 +28,7 @@ MIN_JUDGED_PX = 32
 _BARELY_FMR = 0.05
 _SAME_FACE_IOU = 0.3
 # Through the landmarks of one detector alone, faces were called protected that are matched through another's:
-# `first_look` in evaluation/results/ensure.json
+# `earlier_looks` in evaluation/results/ensure.json
 _OTHER_ALIGNMENTS = 8
 _SAME_ASPECT = 0.01
 
