@@ -96,6 +96,7 @@ def judge(
     partner, in_place = _partners(faces, found, original, written)
     plain = _reencoded(original, settings)
     made_against = {s.name for s in nets.surrogates}
+    is_covered = [t.kind == "redact" for t in treatments or [KEEP] * len(faces)]
     verdicts: list[list[Verdict]] = [[] for _ in range(len(faces))]
     blind: list[set[str]] = [set() for _ in range(len(faces))]
     for surrogate in nets.recognisers:
@@ -109,13 +110,12 @@ def judge(
             same_place = nets.embed_aligned(surrogate, written.pixels, in_place, _OTHER_ALIGNMENTS)
             each = (same_place * reference).sum(2).double().cpu().numpy()
             # Under a cover nothing of a face is left that another alignment could bring out
-            is_covered = [t.kind == "redact" for t in treatments or [KEEP] * len(faces)]
             after = np.where(is_covered, each[0], each.max(0))
         if len(found):
             every = (nets.embed(surrogate, written.pixels, found) @ reference.T).double().cpu().numpy()
             strangers = [j for j in range(len(found)) if j not in partner]
             for i, j in enumerate(partner):
-                if treatments is not None and treatments[i].kind == "redact":
+                if is_covered[i]:
                     # Covered in place by us, so nobody moved: only what is seen where it was can be this face
                     after[i] = max(after[i], -1.0 if j is None else every[j, i])
                     continue

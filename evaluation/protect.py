@@ -53,12 +53,7 @@ def redact(paths: Sequence[Path], folder: Path, style: str, **options: Any) -> d
     Args:
         style: one of `STYLES`.
     """
-    # Imported where it is needed, so that the judge alone needs neither the engine nor torch.
-    import cloak
-
-    covered = cloak.Choices(cloak.Treatment("redact", style))
-    outcomes = _run(paths, folder, "balanced", options, choices=dict.fromkeys(paths, covered))
-    return {one.input: one.output for one in outcomes if one.output is not None}
+    return _all_alike(paths, folder, ("redact", style), options)
 
 
 def outcomes(paths: Sequence[Path], folder: Path, strength: str, **options: Any) -> list[Outcome]:
@@ -84,11 +79,7 @@ def outcomes(paths: Sequence[Path], folder: Path, strength: str, **options: Any)
 
 def kept(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
     """Write photos with every face left as it is: what the engine's encoder alone does, returned as `protect` does."""
-    import cloak
-
-    left = cloak.Choices(cloak.Treatment("keep"))
-    made = _run(paths, folder, "balanced", {}, choices=dict.fromkeys(paths, left))
-    return {one.input: one.output for one in made if one.output is not None}
+    return _all_alike(paths, folder, ("keep", ""), {})
 
 
 def recognisers(strength: str, **options: Any) -> dict[str, list[str]]:
@@ -109,6 +100,19 @@ def engine_settings(strength: str, **options: Any) -> dict[str, Any]:
     with _engine():
         settings = _settings(strength, options)
     return asdict(settings) | {"preset": asdict(cloak.PRESETS[settings.strength]), "cloak": cloak.__version__}
+
+
+def _all_alike(
+    paths: Sequence[Path], folder: Path, treatment: tuple[str, str], options: dict[str, Any]
+) -> dict[Path, Path]:
+    """Treat every face of every photo in one way, said as the kind and the how of the engine's treatment."""
+    # Imported where it is needed, so that the judge alone needs neither the engine nor torch.
+    import cloak
+
+    kind, how = treatment
+    chosen = cloak.Choices(cloak.Treatment(kind, how))  # type: ignore[arg-type]
+    made = _run(paths, folder, "balanced", options, choices=dict.fromkeys(paths, chosen))
+    return {one.input: one.output for one in made if one.output is not None}
 
 
 def _run(paths: Sequence[Path], folder: Path, strength: str, options: dict[str, Any], *, choices: Any) -> list[Any]:
