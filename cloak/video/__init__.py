@@ -1,0 +1,1 @@
+"""Redaction of video: probe, decode, look, track, plan, paint, encode, look again."""
