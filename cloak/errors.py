@@ -21,6 +21,18 @@ class PhotoTooLarge(CloakError):
     """The header promises more pixels than allowed; nothing was decoded."""
 
 
+class ClipUnreadable(CloakError):
+    """The input is not a whole video that we can decode."""
+
+
+class ClipUnsupported(CloakError):
+    """The input is a video, of a kind that cannot be handled without losing something silently."""
+
+
+class EncodingFailed(CloakError):
+    """ffmpeg is missing, cannot do what is asked, or ended before its time. What it wrote is not whole."""
+
+
 class OutputRefused(CloakError):
     """The output would overwrite a file, is the input itself, or cannot be written."""
 

@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
      "fetching", "terminal"},
     {"objectives", "networks"},
     {"references"},
+    {"video"},
     {"protect", "verify", "adding"},
     {"__init__"},
     {"cli_models"},
@@ -35,7 +36,7 @@ LAYERS: list[set[str]] = [
 # version that verify puts into a report stands among the public names, which import nothing until they are used.
 SIDEWAYS = {("types", "errors"), ("types", "metadata"), ("protect", "verify"), ("verify", "__init__"),
             ("surrogates", "surrogates"), ("detectors", "detectors"), ("attacks", "attacks"),
-            ("obfuscators", "obfuscators")}
+            ("obfuscators", "obfuscators"), ("video", "video")}
 
 
 def imports(path: Path) -> set[str]:

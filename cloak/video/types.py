@@ -62,6 +62,9 @@ class Clip:
     sounds: tuple[Sound, ...]
     left_out: tuple[str, ...]  # for people: each stream and tag that the output will not carry
     notes: tuple[str, ...] = ()  # for people: what else the output will have otherwise
+    is_mirrored: bool = False  # stored pictures are turned left to right before they are rotated
+    field_order: Literal["tt", "bb", "tb", "bt"] | None = None  # as ffmpeg spells it; None where not interlaced
+    start: int = 0  # of the file, in units of the time base: what players take for the moment 0
 
 
 @dataclass(slots=True)
@@ -71,8 +74,8 @@ class Frame:
     number: int
     time: int  # in units of the clip's time base; of the first frame as stored, not 0
     seconds: float  # from the first frame
-    planes: tuple[Plane, ...]  # Y, U, V (or Y alone): (H, W), then by the chroma subsampling; u8, or u16 where depth > 8
-    to_rgb: Callable[[], NDArray[np.uint8]] = field(repr=False)  # (H, W, 3) u8 RGB, upright; a copy, computed when asked
+    planes: tuple[Plane, ...]  # Y, U, V or Y alone: (H, W), then by the chroma subsampling; u8, or u16 where depth > 8
+    to_rgb: Callable[[], NDArray[np.uint8]] = field(repr=False)  # (H, W, 3) u8 RGB, upright; as decoded, a new copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Spot:
     frame: int
     box: Box
     score: float  # the detector's, in [0, 1]; 0 where no detector saw it in this very frame
-    source: Literal["seen", "followed", "filled", "extended"]  # by the detector; by its pixels; between; beyond the ends
+    source: Literal["seen", "followed", "filled", "extended"]  # by detector, by its pixels, between, beyond the ends
     landmarks: tuple[tuple[float, float], ...] | None = None  # five points x y, image-left first; None where not seen
 
 
