@@ -432,7 +432,7 @@ def _pictures(container: InputContainer, stream: VideoStream, ends: _Ends, clock
         at_s = float(at * packet.time_base) if at is not None and packet.time_base else None
         if at_s is not None:
             ends.end_s = max(ends.end_s, at_s + float((packet.duration or 0) * packet.time_base))
-        if packet.stream_index != stream.index:
+        if packet.stream.index != stream.index:  # not `stream_index`, which is 0 on the packets that flush
             continue
         if ends.trouble and packet.size:
             damaged(ends.trouble)
