@@ -55,6 +55,12 @@ _FIELD_ORDERS: dict[int, Literal["tt", "bb", "tb", "bt"]] = {2: "tt", 3: "bb", 4
 # Tags that containers need or make up themselves.
 _TECHNICAL_TAGS = {"major_brand", "minor_version", "compatible_brands", "language", "duration", "vendor_id",
                    "number_of_frames", "number_of_bytes", "bps", "variant_bitrate"}
+_ANYBODYS_VALUES = (" ", "Lavf", "Lavc", "VideoHandler", "SoundHandler")
+# What lies in the pictures themselves, beside the pixels.
+_SIDE_DATA = {"A53_CC": "closed captions", "DOVI_RPU_BUFFER": "Dolby Vision data", "DOVI_METADATA": "Dolby Vision data",
+              "DYNAMIC_HDR_PLUS": "HDR10+ data", "GOP_TIMECODE": "time codes", "S12M_TIMECODE": "time codes",
+              "ICC_PROFILE": "a colour profile", "STEREO3D": "the mark of a stereo picture",
+              "SPHERICAL": "the mark of a spherical picture"}
 
 # Semi-planar and packed formats: how their samples lie, so that they become planes without a change.
 _INTERLEAVED = {"nv12": ("yuv420p", 0), "nv16": ("yuv422p", 0), "nv24": ("yuv444p", 0), "p010le": ("yuv420p10le", 6),
@@ -113,7 +119,7 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> Clip:
             sounds=tuple(
                 Sound(one.index, one.codec_context.name, _language(one.metadata), one.codec_context.channels)
                 for one in container.streams.audio if one.codec_context is not None),
-            left_out=_left_out(container, stream),
+            left_out=_left_out(container, stream, first),
             notes=tuple(notes),
             is_mirrored=is_mirrored,
             field_order=field_order,
@@ -218,9 +224,15 @@ def _main_video(container: InputContainer, path: Path) -> VideoStream:
     stream = best if best in videos else videos[0]
     assert isinstance(stream, VideoStream)
     if stream.codec_context is None:
-        raise ClipUnsupported(f"{path}: its video has a codec that is not known here ({stream.name or 'unnamed'}). "
+        raise ClipUnsupported(f"{path}: its video has a codec that is not known here ({_tag(stream)}). "
                               "Convert it to H.264 first. Nothing was read.")
     return stream
+
+
+def _tag(stream: VideoStream) -> str:
+    with contextlib.suppress(AttributeError):  # PyAV has it by way of the codec, where there is one
+        return stream.codec_tag
+    return "unnamed"
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
@@ -328,6 +340,13 @@ def _side_data(frame: VideoFrame, name: str) -> bytes | None:
     return None
 
 
+def _side_data_kinds(frame: VideoFrame) -> list[str]:
+    with contextlib.suppress(ValueError):
+        entries = cast(Any, frame.side_data)
+        return [entries[i].type.name for i in range(len(entries))]
+    return []
+
+
 def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
@@ -357,7 +376,7 @@ def _language(tags: dict[str, str]) -> str | None:
     return language if len(language) in (2, 3) and language.isascii() and language.isalpha() else None
 
 
-def _left_out(container: InputContainer, video: VideoStream) -> tuple[str, ...]:
+def _left_out(container: InputContainer, video: VideoStream, first: VideoFrame) -> tuple[str, ...]:
     words = []
     for stream in container.streams:
         if stream is video or stream.index == video.index or stream.type == "audio" and stream.codec_context:
@@ -369,8 +388,10 @@ def _left_out(container: InputContainer, video: VideoStream) -> tuple[str, ...]:
     chapters = container.chapters()
     if chapters:
         words.append(f"{len(chapters)} chapter marks")
-    tags = set(container.metadata) | {key for stream in container.streams for key in stream.metadata}
-    return (*words, *(f"tag {tag}" for tag in sorted(tags) if tag.split("-")[0].lower() not in _TECHNICAL_TAGS))
+    carried = {_SIDE_DATA[kind] for kind in _side_data_kinds(first) if kind in _SIDE_DATA}
+    tags = {tag for holder in (container, *container.streams) for tag, value in holder.metadata.items()
+            if tag.split("-")[0].lower() not in _TECHNICAL_TAGS and not value.startswith(_ANYBODYS_VALUES)}
+    return (*words, *sorted(carried), *(f"tag {tag}" for tag in sorted(tags)))
 
 
 # --- frames ------------------------------------------------------------------------------------------------------

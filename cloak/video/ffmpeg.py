@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from collections import deque
@@ -326,6 +327,7 @@ def _command(clip: Clip, out: Path, options: Encoding, choice: Choice) -> list[s
         "fps_mode": "passthrough", "enc_time_base": f"{clip.time_base.numerator}/{clip.time_base.denominator}",
         "map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact",
         "max_muxing_queue_size": 4096, "threads:v": options.threads,
+        "metadata:s:v:0": "encoder= ",  # or ffmpeg signs the stream
     }
     filters = []
     if clip.aspect != 1:
@@ -451,7 +453,7 @@ def _failure(out: Path, code: int, last_words: list[str], sent: int) -> Encoding
     if os.strerror(errno.ENOSPC) in said:
         return OutputRefused(f"{out}: the disk is full. Free some space or choose another disk. "
                              "The video was not written.")
-    if os.strerror(errno.EFBIG) in said:
+    if os.strerror(errno.EFBIG) in said or code == -signal.SIGXFSZ:
         return OutputRefused(f"{out}: grew larger than files may be here. Choose another disk. "
                              "The video was not written.")
     how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
