@@ -48,8 +48,7 @@ PRESETS = {"libx264": "superfast", "libx265": "ultrafast", "libvpx-vp9": "7", "l
 # What each encoder takes; hardware takes 4:2:0 only.
 _420 = ("yuv420p", "yuv420p10le")
 _PLANAR = (*_420, "yuv422p", "yuv422p10le", "yuv444p", "yuv444p10le")
-PIXEL_FORMATS = {"libx264": (*_PLANAR, "gray", "gray10le"), "libx265": (*_PLANAR, "gray", "gray10le"),
-                 "libvpx-vp9": _PLANAR, "libsvtav1": _420}
+PIXEL_FORMATS = {"libx264": _PLANAR, "libx265": _PLANAR, "libvpx-vp9": _PLANAR, "libsvtav1": _420}
 
 # Sounds that a container carries as they are; of Matroska everything.
 SOUNDS: dict[str, frozenset[str] | None] = {
@@ -227,7 +226,7 @@ def _codec(clip: Clip, muxer: str, options: Encoding) -> tuple[str, str]:
 def _pixel_format(clip: Clip, encoder: str) -> tuple[str, list[str]]:
     """What is encoded, and in words where it is not what is stored."""
     notes: list[str] = []
-    stored = planar_format(clip)
+    stored = _sent_format(clip)
     wanted = stored
     taken = PIXEL_FORMATS.get(encoder, ("yuv420p", "nv12", "p010le"))
     width, height = clip.size
@@ -246,6 +245,11 @@ def _pixel_format(clip: Clip, encoder: str) -> tuple[str, list[str]]:
         if "420" not in stored:
             notes.append(f"{stored} becomes {wanted}: {encoder} takes nothing denser")
     return wanted, notes
+
+
+def _sent_format(clip: Clip) -> str:
+    """What goes through the pipe. Grey gets colours that say nothing: few players show H.264 without any."""
+    return planar_format(clip).replace("gray", "yuv420p")
 
 
 def _sounds(clip: Clip, muxer: str, options: Encoding) -> tuple[tuple[str, ...], list[str]]:
@@ -298,7 +302,7 @@ def write(clip: Clip, out: Path, frames: Iterable[Frame], options: Encoding, *, 
             for sent in _hand_over(clip, frames, process.stdin):  # noqa: B007 - the last value counts
                 if on_frame is not None:
                     on_frame(sent)
-        except (BrokenPipeError, ConnectionResetError):
+        except BrokenPipeError:
             broken = True  # ffmpeg went away; its last words tell why
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
@@ -311,9 +315,9 @@ def write(clip: Clip, out: Path, frames: Iterable[Frame], options: Encoding, *, 
             process.stdin.close()
         drain.join(timeout=10)
         process.stderr.close()
-    if code != 0 or broken:
-        raise _failure(out, code, list(last_words), sent)
-    _check_written(clip, out, sent, choice, list(last_words))
+    if code != 0 or broken or _disk_trouble(out, code, last_words):
+        raise _failure(out, code, last_words, sent)
+    _check_written(out, sent, choice, last_words)
     return Written(sent, choice.encoder, choice.version, choice.notes)
 
 
@@ -408,38 +412,74 @@ def _chroma_location(clip: Clip, binary: str) -> str | None:
         run = subprocess.run([binary, "-hide_banner", "-nostdin", "-loglevel", "verbose", "-protocol_whitelist", "file",
                               "-i", f"file:{clip.path}"],
                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
-        said = run.stderr.decode("utf-8", "replace")
-        found = re.search(r"Stream #0:\d+.*: Video: .*\([^()]*\b(left|center|topleft|top|bottomleft|bottom)\b[^()]*\)",
-                          said)
+        width, height = clip.size if clip.rotation in (0, 180) else clip.size[::-1]
+        found = re.search(rf"Video: .*\b(left|center|topleft|top|bottomleft|bottom)\), {width}x{height}\b",
+                          run.stderr.decode("utf-8", "replace"))
         stored = found[1] if found else None
     if clip.rotation == 0 or stored == "center":
         return stored
     return {(90, "left"): "top", (270, "left"): "bottom"}.get((clip.rotation, stored or ""))
 
 
-def _hand_over(clip: Clip, frames: Iterable[Frame], pipe: IO[bytes]) -> Iterator[int]:
-    """Sends each frame and counts. Blocks while ffmpeg is behind, so that never more than a few frames exist."""
-    width, height = clip.size
-    with av.open(_Pipe(pipe), "w", format="nut", buffer_size=1 << 20) as nut:
+def _hand_over(clip: Clip, frames: Iterable[Frame], stdin: IO[bytes]) -> Iterator[int]:
+    """Sends each frame and counts. Blocks while ffmpeg is behind, so that never more than a few frames exist.
+
+    Raises:
+        BrokenPipeError: ffmpeg went away.
+    """
+    pipe = _Pipe(stdin)
+    nut = av.open(pipe, "w", format="nut", buffer_size=1 << 20)
+    try:
         stream = nut.add_stream("rawvideo", rate=Fraction(clip.rate).limit_denominator(1 << 16))
-        stream.width, stream.height, stream.pix_fmt = width, height, planar_format(clip)
+        stream.width, stream.height = clip.size
+        stream.pix_fmt = _sent_format(clip)
+        colourless = _colourless(clip)
         stream.time_base = clip.time_base
         stream.codec_context.time_base = clip.time_base
         for count, frame in enumerate(frames, start=1):
-            packet = Packet(b"".join(plane.tobytes() for plane in frame.planes))
+            packet = Packet(b"".join([*(plane.tobytes() for plane in frame.planes), colourless]))
             packet.stream = stream
             packet.time_base = clip.time_base
             packet.pts = packet.dts = frame.time - clip.start
             packet.is_keyframe = True
             nut.mux_one(packet)
+            pipe.check()
             yield count
+    except BaseException:
+        pipe.is_broken = True  # no trailer: what was not sent to its end must not look whole
+        raise
+    finally:
+        nut.close()
+    pipe.check()
+
+
+def _colourless(clip: Clip) -> bytes:
+    """The two planes that grey pictures lack, in 4:2:0; nothing for the others."""
+    if not planar_format(clip).startswith("gray"):
+        return b""
+    width, height = clip.size
+    neutral = (128).to_bytes(1, "little") if clip.depth == 8 else (512).to_bytes(2, "little")
+    return neutral * (2 * -(-width // 2) * -(-height // 2))
 
 
 class _Pipe:
-    """A pipe of which PyAV sees nothing but `write`, so that it never seeks."""
+    """A pipe of which PyAV sees nothing but `write`, so that it never seeks; no error of ours passes through it."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
-        self.write = pipe.write
+        self._pipe = pipe
+        self.is_broken = False
+
+    def write(self, data: bytes) -> int:
+        if not self.is_broken:
+            try:
+                self._pipe.write(data)
+            except (BrokenPipeError, ConnectionResetError):
+                self.is_broken = True
+        return len(data)
+
+    def check(self) -> None:
+        if self.is_broken:
+            raise BrokenPipeError
 
 
 def _drain(pipe: IO[bytes], last_words: deque[str]) -> None:
@@ -448,7 +488,14 @@ def _drain(pipe: IO[bytes], last_words: deque[str]) -> None:
         last_words.append(line.decode("utf-8", "replace").rstrip())
 
 
-def _failure(out: Path, code: int, last_words: list[str], sent: int) -> EncodingFailed | OutputRefused:
+def _failure(out: Path, code: int, last_words: Iterable[str], sent: int) -> EncodingFailed | OutputRefused:
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    return _disk_trouble(out, code, last_words) or EncodingFailed(
+        f"{out}: ffmpeg {how} after {sent} frames ({_said(last_words)}). The video was not written.")
+
+
+def _disk_trouble(out: Path, code: int, last_words: Iterable[str]) -> OutputRefused | None:
+    """What went wrong with the disk, if something did: ffmpeg 5.1 fills a disk and ends with code 0."""
     said = "\n".join(last_words)
     if os.strerror(errno.ENOSPC) in said:
         return OutputRefused(f"{out}: the disk is full. Free some space or choose another disk. "
@@ -456,19 +503,19 @@ def _failure(out: Path, code: int, last_words: list[str], sent: int) -> Encoding
     if os.strerror(errno.EFBIG) in said or code == -signal.SIGXFSZ:
         return OutputRefused(f"{out}: grew larger than files may be here. Choose another disk. "
                              "The video was not written.")
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-    words = "; ".join(last_words[-3:]) or "it said nothing"
-    return EncodingFailed(f"{out}: ffmpeg {how} after {sent} frames ({words}). The video was not written.")
+    return None
 
 
-def _check_written(clip: Clip, out: Path, sent: int, choice: Choice, last_words: list[str]) -> None:
-    """Counts what is in the file: ffmpeg drops frames and fills disks with exit code 0."""
+def _check_written(out: Path, sent: int, choice: Choice, last_words: Iterable[str]) -> None:
+    """Counts what is in the file: frames that ffmpeg dropped would be no error to it."""
     found, sounds = 0, 0
     with contextlib.suppress(FFmpegError, OSError), av.open(f"file:{out}", format=choice.muxer) as container:
         sounds = len(container.streams.audio)
-        found = sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
+        found = sum(packet.size > 0 and not packet.is_corrupt for packet in container.demux(container.streams.video[0]))
     if found != sent or sounds != len(choice.sounds):
-        said = "; ".join(last_words[-3:]) or "ffmpeg said nothing"
         raise EncodingFailed(f"{out}: has {found} frames and {sounds} sounds where {sent} and {len(choice.sounds)} "
-                             f"were sent ({said}). The video was not written.")
+                             f"were sent ({_said(last_words)}). The video was not written.")
 
+
+def _said(last_words: Iterable[str]) -> str:
+    return "; ".join(list(last_words)[-3:]) or "ffmpeg said nothing"

@@ -65,7 +65,7 @@ def random_planes(pixel_format: str, width: int, height: int, count: int, seed: 
 
 @pytest.fixture
 def make_clip(tmp_path: Path, run_ffmpeg: Callable[..., bytes]) -> Callable[..., tuple[Path, list[Planes]]]:
-    """A lossless clip of noise: `make_clip("a.mkv", "yuv420p", (64, 48), 5, *more_words)` -> its path and its planes."""
+    """A lossless clip of noise: `make_clip("a.mkv", "yuv420p", (64, 48), 5, *more_words)` -> path, planes."""
     def make(name: str, pixel_format: str = "yuv420p", size: tuple[int, int] = (64, 48), count: int = 5,
              *words: object, codec: tuple[str, ...] = ("ffv1",)) -> tuple[Path, list[Planes]]:
         pictures = random_planes(pixel_format, *size, count)

@@ -107,7 +107,8 @@ def test_a_quarter_turn_of_422_gives_444_and_says_so(make_clip, tmp_path):
 def test_rgb_follows_the_matrix_and_the_range(make_clip, run_ffmpeg, matrix, range):
     # Noise within what cameras make: swscale wraps around at colours far outside of RGB.
     path, _ = make_clip("a.mkv", "yuv444p", (32, 16), 1, "-vf", "lutyuv=y=60+val/2:u=108+val/6:v=108+val/6",
-                        "-colorspace", matrix, "-color_range", range, "-color_primaries", "bt709", "-color_trc", "bt709")
+                        "-colorspace", matrix, "-color_range", range, "-color_primaries", "bt709", "-color_trc",
+                        "bt709")
     clip = clips.probe(path)
     assert (clip.colour.matrix, clip.colour.range) == (matrix, range)
     (frame,) = clips.frames(clip)
@@ -184,7 +185,8 @@ def test_what_a_clip_says_agrees_with_ffprobe(make_clip, ffprobe):
 def test_cover_art_is_not_the_video(make_clip, portrait, tmp_path, run_ffmpeg):
     source, pictures = make_clip("a.mp4", codec=LOSSLESS)
     path = tmp_path / "with-cover.mp4"
-    run_ffmpeg("-i", portrait, "-i", source, "-map", 0, "-map", 1, "-c", "copy", "-disposition:v:0", "attached_pic", path)
+    run_ffmpeg("-i", portrait, "-i", source, "-map", 0, "-map", 1, "-c", "copy", "-disposition:v:0", "attached_pic",
+               path)
     clip = clips.probe(path)
     assert clip.size == (64, 48) and [words for words in clip.left_out if "cover art" in words]
     assert_same(planes_of(path), pictures)
