@@ -43,9 +43,11 @@ if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     "$venv/bin/python" -c 'import cv2'
 fi
 
-# What only the tests need, each found by the command it brings: exiftool reads the written files independently of us.
+# What only the tests need, each found by the command it brings: exiftool and ffprobe read the written files
+# independently of us.
 if [ "$extra" = test ]; then
     missing=()
     command -v exiftool >/dev/null || missing+=(libimage-exiftool-perl)
+    command -v ffprobe >/dev/null || missing+=(ffmpeg)
     [ "${#missing[@]}" = 0 ] || system_packages "${missing[@]}"
 fi

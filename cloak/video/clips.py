@@ -107,18 +107,18 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> Clip:
             path=path,
             size=(width, height),
             rotation=rotation,
-            codec=context.name,
+            codec=context.codec.canonical_name,
             pixel_format=stored.name,
             depth=10 if planar.endswith("10le") else 8,
-            frames=stream.frames or None,
+            frames=_promised(container, stream),
             rate=Fraction(stream.average_rate or stream.guessed_rate or 25),
             duration_s=duration,
             time_base=time_base,
             aspect=1 / aspect if rotation in (90, 270) else aspect,
             colour=_colour(stream, first, stored),
             sounds=tuple(
-                Sound(one.index, one.codec_context.name, _language(one.metadata), one.codec_context.channels)
-                for one in container.streams.audio if one.codec_context is not None),
+                Sound(one.index, sounding.codec.canonical_name, _language(one.metadata), sounding.channels)
+                for one in container.streams.audio if (sounding := one.codec_context) is not None),
             left_out=_left_out(container, stream, first),
             notes=tuple(notes),
             is_mirrored=is_mirrored,
@@ -158,7 +158,7 @@ def frames(clip: Clip, *, start: int = 0, on_damage: Callable[[str], None] | Non
             number += 1
         if number == 0:
             raise ClipUnreadable(f"{clip.path}: not one frame can be decoded. Nothing was read.")
-        missing = _missing(clip, ends, container.format.name) or ends.trouble
+        missing = _missing(clip, ends, container, stream) or ends.trouble
         if missing:
             damaged(missing)
 
@@ -347,6 +347,13 @@ def _side_data_kinds(frame: VideoFrame) -> list[str]:
     return []
 
 
+def _promised(container: InputContainer, stream: VideoStream) -> int | None:
+    """How many frames will be shown. Only the index of MP4 and MOV tells: AVI counts frames that were never there."""
+    if "mov" not in container.format.name.split(",") or not stream.frames:  # fragments are indexed as they are read
+        return None
+    return sum(not entry.is_discard for entry in stream.index_entries) or None
+
+
 def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
@@ -382,7 +389,7 @@ def _left_out(container: InputContainer, video: VideoStream, first: VideoFrame) 
         if stream is video or stream.index == video.index or stream.type == "audio" and stream.codec_context:
             continue
         context = stream.codec_context
-        codec = context.name if context else "no codec"
+        codec = context.codec.canonical_name if context else "no codec"
         kind = "cover art" if stream.disposition & Disposition.attached_pic else f"{stream.type} track"
         words.append(f"{kind} {stream.index} ({codec})")
     chapters = container.chapters()
@@ -484,13 +491,15 @@ def _check_same(clip: Clip, picture: VideoFrame, clock: _Clock) -> None:
                           "The rest was not read.")
 
 
-def _missing(clip: Clip, ends: _Ends, container: str) -> str | None:
+def _missing(clip: Clip, ends: _Ends, container: InputContainer, stream: VideoStream) -> str | None:
     """In words what was promised and did not come."""
-    if clip.frames and ends.packets < clip.frames:
-        lost = clip.frames - ends.packets
-        return f"ends early: {lost} of {clip.frames} frames ({_percent(lost / clip.frames)}) are missing"
+    kinds = set(container.format.name.split(","))
+    promised = len(stream.index_entries) if "mov" in kinds else 0  # with those that an edit list hides at the front
+    if ends.packets < promised:
+        lost = promised - ends.packets
+        return f"ends early: {lost} of {promised} frames ({_percent(lost / promised)}) are missing"
     # The end of whichever stream is last: a video may well be shorter than its sound.
-    if clip.duration_s and set(container.split(",")) & _KEEP_DURATION:
+    if clip.duration_s and kinds & _KEEP_DURATION:
         lasted = ends.end_s - ends.start_s
         lost_s = clip.duration_s - lasted
         if lost_s > max(1.0, 3 / float(clip.rate)):

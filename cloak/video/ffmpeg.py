@@ -259,14 +259,32 @@ def _sounds(clip: Clip, muxer: str, options: Encoding) -> tuple[tuple[str, ...],
     if options.audio == "mute":
         return (encoder,) * len(clip.sounds), [f"sound is encoded again as {encoder}, with its muted spans"]
     carried = SOUNDS[muxer]
+    # Newer ffmpegs would tell the players of Matroska to skip as much as was trimmed, though it is gone.
+    trimmed = _trimmed(clip) if muxer in ("matroska", "webm") and clip.sounds else set()
     chosen, notes = [], []
     for place, sound in enumerate(clip.sounds, start=1):
-        is_kept = carried is None or sound.codec in carried
+        is_carried = carried is None or sound.codec in carried
+        is_kept = is_carried and sound.index not in trimmed
         chosen.append("copy" if is_kept else encoder)
         if not is_kept:
-            notes.append(f"sound {place} is {sound.codec}, which {muxer} does not carry, and is encoded again as "
-                         f"{encoder}")
+            why = "was trimmed without encoding" if is_carried else f"is {sound.codec}"
+            notes.append(f"sound {place} {why}, which {muxer} does not carry, and is encoded again as {encoder}")
     return tuple(chosen), notes
+
+
+def _trimmed(clip: Clip) -> set[int]:
+    """The indices of the sounds that hold more before their start than a decoder needs."""
+    found: set[int] = set()
+    waiting = {sound.index for sound in clip.sounds}
+    with av.open(f"file:{clip.path}", options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+        for packet in container.demux(container.streams.audio):
+            if packet.stream.index in waiting and packet.pts is not None:
+                waiting.remove(packet.stream.index)
+                start = clip.start * clip.time_base / packet.time_base
+                found |= {packet.stream.index} if packet.pts < start - 3 * (packet.duration or 0) else set()
+            if not waiting:
+                break
+    return found
 
 
 def _of_interest(known: frozenset[str]) -> list[str]:
@@ -352,7 +370,12 @@ def _command(clip: Clip, out: Path, options: Encoding, choice: Choice) -> list[s
         for place, (sound, encoder) in enumerate(zip(clip.sounds, choice.sounds)):
             streams.append(original[str(sound.index)])
             arguments[f"c:a:{place}"] = encoder
-            if encoder != "copy":
+            if encoder == "copy":
+                # What was cut off at the front without encoding, as phones do, is still there, marked as not to be
+                # heard. A little of it is needed: AAC begins with up to 2112 samples, three packets, that are thrown
+                # away. Counted in packets, because ffmpeg 5.1 gives this filter a wrong time base with Matroska.
+                arguments[f"bsf:a:{place}"] = "noise=drop=lt(pts\\,-3*duration)"
+            else:
                 arguments[f"b:a:{place}"] = f"{96 * max(1, min(sound.channels, 8))}k"
             if options.audio == "mute":
                 spans = "+".join(f"between(t,{begin:.6f},{end:.6f})" for begin, end in options.mute_spans)

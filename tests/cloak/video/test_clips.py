@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -150,8 +151,30 @@ def test_frames_before_an_edit_are_not_shown_and_not_missed(make_clip, tmp_path,
     source, pictures = make_clip("a.mp4", "yuv420p", (64, 48), 20, "-g", 20, codec=LOSSLESS)
     path = tmp_path / "cut.mp4"
     run_ffmpeg("-ss", 0.28, "-i", source, "-c", "copy", path)
-    assert int(ffprobe(path, "-show_streams")["streams"][0]["nb_frames"]) > 13
+    assert int(ffprobe(path, "-show_streams")["streams"][0]["nb_frames"]) > 13 == clips.probe(path).frames
     assert_same(planes_of(path), pictures[7:])
+
+
+def test_frames_behind_an_edit_are_not_missed_either(make_clip, tmp_path):
+    path, pictures = make_clip("a.mp4", "yuv420p", (64, 48), 50, codec=(*LOSSLESS, "-bf", "0"))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12
+    length, first = struct.unpack_from(">Ii", data, at)  # how much to show, from where on
+    assert first == 0
+    struct.pack_into(">I", data, at, length // 2)
+    trimmed = tmp_path / "trimmed.mp4"
+    trimmed.write_bytes(data)
+    assert clips.probe(trimmed).frames == 25
+    assert_same(planes_of(trimmed), pictures[:25])
+
+
+def test_codecs_are_called_by_their_names_and_not_by_those_of_decoders(make_clip, tmp_path, run_ffmpeg):
+    source, _ = make_clip("a.mkv")
+    path = tmp_path / "a.webm"
+    run_ffmpeg("-i", source, "-f", "lavfi", "-i", "sine=duration=0.2", "-c:v", "libaom-av1", "-cpu-used", 8, "-c:a",
+               "mp3", "-f", "matroska", path)
+    clip = clips.probe(path)
+    assert (clip.codec, clip.sounds[0].codec) == ("av1", "mp3")
 
 
 def test_times_that_are_missing_or_do_not_rise_are_made_up(make_clip, tmp_path, run_ffmpeg):
