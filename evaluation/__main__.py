@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PUBLISH_HELP = "what happens to every file before it is judged: none, or a step of evaluation/publishing.py"
 DATA_HELP = "data pack; FACECLOAK_DATA sets the default"
+WEIGHTS_HELP = "folder of networks that the data pack has not, such as FaceNet; its own folder otherwise"
 ARM_HELP = "NAME=FOLDER: files another tool made of the same photos, by relative path or name; may be repeated"
 
 
@@ -50,7 +51,8 @@ def _run(options: argparse.Namespace) -> int:
             "FACECLOAK_DATA. Nothing was judged."
         )
     with progress.shown() as watch:
-        out = Run(wanted, options.data, options.out, cache=options.cache, watch=watch).measure()
+        run = Run(wanted, options.data, options.out, cache=options.cache, further=options.weights, watch=watch)
+        out = run.measure()
     for warning in record.read(out)["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{out} written")
@@ -322,12 +324,16 @@ def _table(options: argparse.Namespace) -> int:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from evaluation import calibration, matchers, record
+    from evaluation import calibration, record
     from evaluation.reading import Reader
 
-    reader = Reader(options.data / "weights", matchers.names(), options.cache)
+    names, left_out = _matchers(options)
+    reader = Reader(options.data / "weights", names, options.cache, options.weights)
     measured = calibration.measure(reader, options.data / options.photos)
-    protocol = {"photos": f"one of each person of {options.photos}, each compared with all others"}
+    protocol = {
+        "photos": f"one of each person of {options.photos}, each compared with all others",
+        "matchers_left_out": left_out,
+    }
     record.write(options.out, calibration.KIND, {"protocol": protocol, "weights": reader.weights(), **measured})
     print(f"{options.out} written")
     return 0
@@ -339,7 +345,7 @@ def _check(options: argparse.Namespace) -> int:
 
     from evaluation import check, check_words
 
-    judges = check.open_judges(options.weights)
+    judges = check.open_judges(options.weights, further=options.further, calibrated=options.calibration)
     found = check.compare(options.original, options.protected, judges, fmr=options.fmr, gallery=options.gallery)
     if options.json:
         said = {"verdict": check_words.verdict(found), "not_asked_in_words": check_words.not_asked(found)}
@@ -370,6 +376,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("-o", "--out", type=Path, required=True, help="folder for the result and for the work before it")
     run.add_argument("--data", type=Path, default=default_data(), help=DATA_HELP)
     run.add_argument("--cache", type=Path, default=ROOT / ".cache" / "evaluation", help="templates of photos")
+    run.add_argument("--weights", type=Path, help=WEIGHTS_HELP)
     run.set_defaults(run=_run)
 
     ensure = verbs.add_parser("ensure", help="whether what --ensure lets through is still matched")
@@ -493,6 +500,11 @@ def _parser() -> argparse.ArgumentParser:
         "--weights", type=Path, metavar="DIR", default=default_data() / "weights",
         help="folder of the recognisers' files; those that are not there are named and not asked",
     )
+    check.add_argument("--further", type=Path, metavar="DIR", help="folder of FaceNet's files; that of --weights otherwise")
+    check.add_argument(
+        "--calibration", type=Path, metavar="FILE", default=ROOT / "evaluation" / "calibration.json",
+        help="thresholds by `cloak-eval calibrate`; a recogniser that is here and not in it makes 3 of a 0",
+    )
     check.add_argument(
         "--fmr", choices=("1e-2", "1e-3", "1e-4", "1e-5"), default="1e-3", help="false match rate of the searcher"
     )
@@ -517,7 +529,7 @@ def _reading(verb: argparse.ArgumentParser) -> None:
         "--cache", type=Path, default=ROOT / ".cache" / "evaluation", help="templates of clean photos"
     )
     verb.add_argument(
-        "--weights", type=Path, help="folder of networks that the data pack has not; its own folder otherwise"
+        "--weights", type=Path, help=WEIGHTS_HELP
     )
 
 

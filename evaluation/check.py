@@ -58,6 +58,7 @@ class Judges:
     matchers: Mapping[str, Matcher]
     thresholds: Mapping[str, Thresholds]  # by matcher
     not_asked: Mapping[str, str]  # by name, why
+    uncalibrated: tuple[str, ...] = ()  # those of `not_asked` whose file is here
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,38 +120,48 @@ class Check:
     detectors: tuple[str, ...]
     matchers: tuple[str, ...]
     not_asked: Mapping[str, str]
+    uncalibrated: tuple[str, ...]  # here, and could not judge: nobody measured which similarity means what to them
     gallery: str | None
     notes: tuple[str, ...]  # of the gallery: what could not be searched
 
 
-def open_judges(weights: Path) -> Judges:
+def open_judges(weights: Path, *, further: Path | None = None, calibrated: Path = calibration.PATH) -> Judges:
     """Everybody who can be asked on this machine.
 
     Args:
         weights: folder of the network files that come with no package; whoever's file is absent is named, not asked.
+        further: folder of those that the data pack has not either; `weights` where it is None.
+        calibrated: file of thresholds. Who is not in it is named, not asked: a guessed threshold would be a guessed
+            verdict.
     Raises:
         FileMismatch: a file is there and is not the one it should be.
+        ResultUnreadable: `calibrated` holds no thresholds.
     """
-    known = calibration.read()
+    known = calibration.read(calibrated)
     not_asked, asked, thresholds = dict[str, str](), dict[str, Matcher](), dict[str, Thresholds]()
+    uncalibrated = list[str]()
     detectors = dict[str, Detector]()
     try:
         detectors["yunet"] = YuNet(weights / "yunet_n.onnx")
     except FileMissing:
         not_asked["yunet"] = f"no yunet_n.onnx in {weights}"
     detectors["hog"] = Hog()
-    for name in matchers.names():
+    for name in matchers.known():
         try:
-            matcher = matchers.load(name, weights)
+            matcher = matchers.load(name, weights, further)
         except FileMissing as error:
             not_asked[name] = str(error).partition(";")[0]
             continue
         limits = calibration.thresholds_of(matcher, known)
         if limits is None or FMR not in limits:
-            not_asked[name] = "nobody measured which similarity means what to it"
+            not_asked[name] = (
+                "its file is here, and nobody measured which similarity means what to it: cloak-eval calibrate does, "
+                "on photos of many people"
+            )
+            uncalibrated.append(name)
             continue
         asked[name], thresholds[name] = matcher, limits
-    return Judges(detectors, asked, thresholds, not_asked)
+    return Judges(detectors, asked, thresholds, not_asked, tuple(uncalibrated))
 
 
 def compare(
@@ -192,13 +203,15 @@ def compare(
         )
     return Check(
         original.name, protected.name, relation, fmr, tuple(checks), len(there), tuple(judges.detectors),
-        tuple(judges.matchers), dict(judges.not_asked), str(gallery) if gallery else None, tuple(notes),
+        tuple(judges.matchers), dict(judges.not_asked), judges.uncalibrated, str(gallery) if gallery else None,
+        tuple(notes),
     )  # fmt: skip
 
 
 def exit_code(check: Check) -> int:
-    """0 when every face was judged and none is matched; 3 otherwise."""
-    return 0 if check.faces and check.matchers and all(face.status == "unmatched" for face in check.faces) else 3
+    """0 when every face was judged by every recogniser that is here, and none is matched; 3 otherwise."""
+    is_judged = check.faces and check.matchers and not check.uncalibrated
+    return 0 if is_judged and all(face.status == "unmatched" for face in check.faces) else 3
 
 
 def _status(

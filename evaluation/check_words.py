@@ -59,6 +59,9 @@ def verdict(check: Check) -> str:
         search, face = min(first, key=lambda one: one[0].rank or 0)
         answer += (f" But a search that lists the nearest has a photo of face {face.number} "
                    f"{_ordinal(search.rank or 1)} of {search.photos}, by {search.matcher}.")
+    if check.uncalibrated:
+        answer = (f"NOT JUDGED by {_and(check.uncalibrated)}, here but without thresholds, so this is no clean answer. "
+                  f"By the others: {answer[0].lower()}{answer[1:]}")
     if check.matchers == (_ENGINES_OWN,):
         answer += (" CAUTION: it is the very network that facecloak cloaks against unless told otherwise, and no other "
                    "was asked. Of such a cloak this says next to nothing; name a folder of others with --weights.")

@@ -56,15 +56,26 @@ _PRESENTERS = {"__main__.py", "table.py", "html_report.py", "progress.py"}
 class Run:
     """One protocol on one data pack."""
 
-    def __init__(self, protocol: Protocol, data: Path, out: Path, *, cache: Path, watch: Watch | None = None) -> None:
+    def __init__(
+        self,
+        protocol: Protocol,
+        data: Path,
+        out: Path,
+        *,
+        cache: Path,
+        further: Path | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         """Enrol the gallery, check everything that can be checked before an hour of work, open the work folder.
 
+        Args:
+            further: folder of the networks that the data pack has not, see `matchers.load`.
         Raises:
             EvaluationFailed: says what is missing, overlaps or does not fit.
         """
         self.protocol, self.out = protocol, out / f"{protocol.name}.json"
         self._watch, self._done = watch or (lambda done, of, what: None), 0
-        names, self.left_out = usable_matchers(protocol, data / protocol.data.weights)
+        names, self.left_out = usable_matchers(protocol, data / protocol.data.weights, further)
         made_against = {
             name for preset in protocol.presets[:1]
             for name in protect.recognisers(preset, **protocol.engine_options())["made_against"]
@@ -81,7 +92,7 @@ class Run:
         self.bench = open_bench(
             data, protocol.data.split, cache=cache, subjects=protocol.data.subjects, skip=protocol.data.skip,
             matcher_names=names, photos=protocol.data.photos, weights=protocol.data.weights,
-            mates=protocol.data.mates, seed=protocol.data.seed,
+            mates=protocol.data.mates, seed=protocol.data.seed, further=further,
         )  # fmt: skip
         self.root = data / protocol.data.photos
         refuse_same_photos(self.bench)
@@ -315,9 +326,13 @@ class Run:
         return rows
 
 
-def usable_matchers(protocol: Protocol, weights: Path) -> tuple[list[str], dict[str, str]]:
+def usable_matchers(
+    protocol: Protocol, weights: Path, further: Path | None = None
+) -> tuple[list[str], dict[str, str]]:
     """Names of those that are here, and of the optional ones that are not, why.
 
+    Args:
+        weights, further: as `matchers.load` takes them.
     Raises:
         FileMissing: a required one is not here.
         FileMismatch, TemplateBroken: a file is here and is not what it should be, optional or not.
@@ -325,7 +340,7 @@ def usable_matchers(protocol: Protocol, weights: Path) -> tuple[list[str], dict[
     usable, left_out = [], {}
     for name in (*protocol.matchers.required, *protocol.matchers.optional):
         try:
-            matchers.load(name, weights)
+            matchers.load(name, weights, further)
         except FileMissing as error:
             if name in protocol.matchers.required:
                 raise FileMissing(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from facenet_pytorch import InceptionResnetV1
 from PIL import Image
 
 from evaluation import calibration, check, check_words, matchers, record
 from evaluation.__main__ import main
 from evaluation.check import CheckImpossible, Judges, compare, exit_code, open_judges
 from evaluation.faces import Faces, PhotoUnreadable
-from evaluation.files import FileMismatch
+from evaluation.files import FileMismatch, sha256_of
+from evaluation.matchers.facenet import FILES
 from evaluation.reading import Reader
 from evaluation.samples import photos_by_subject
 
@@ -293,13 +297,62 @@ def dlib_only(tmp_path_factory):
 
 def test_who_is_not_here_is_named_and_dlib_always_is(dlib_only):
     assert set(dlib_only.matchers) == {"dlib_cpp"} and set(dlib_only.detectors) == {"hog"}
-    assert set(dlib_only.not_asked) == {"yunet", *matchers.names()} - {"dlib_cpp"}
+    assert set(dlib_only.not_asked) == {"yunet", *matchers.known()} - {"dlib_cpp"}
+    assert "facenet_vggface2" in dlib_only.not_asked and dlib_only.uncalibrated == ()
 
 
 def test_a_weight_file_with_other_bytes_is_refused(tmp_path):
     (tmp_path / "mobilefacenet.onnx").write_bytes(b"something else")
     with pytest.raises(FileMismatch, match="sha256"):
         open_judges(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def facenet_folder(tmp_path_factory):
+    """A file as FaceNet's, with seeded weights: the real one is in no package."""
+    folder = tmp_path_factory.mktemp("facenet")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        torch.save(InceptionResnetV1(pretrained=None).state_dict(), folder / FILES["facenet_vggface2"])
+    return folder
+
+
+@pytest.fixture
+def uncalibrated(original, tmp_path):
+    """A check that nothing matches, and a recogniser that is here and has no threshold."""
+    asked = replace(judges(), not_asked={"odd": "nobody measured"}, uncalibrated=("odd",))
+    return compare(original, picture(tmp_path / "p.png", (20, 30, 40, ANNA_CLOAKED, SEEN)), asked)
+
+
+def test_who_is_here_and_has_no_threshold_makes_no_clean_answer(uncalibrated):
+    assert only(uncalibrated).status == "unmatched" and exit_code(uncalibrated) == 3
+    says = check_words.verdict(uncalibrated)
+    assert says.startswith("NOT JUDGED by odd, here but without thresholds") and "nothing matched: 1 face" in says
+    assert exit_code(replace(uncalibrated, uncalibrated=())) == 0
+
+
+def test_facenet_is_asked_where_it_is_calibrated_and_named_where_it_is_not(
+        facenet_folder, astronaut_png, tmp_path, capsys):
+    nowhere = tmp_path / "nowhere"
+    here = open_judges(nowhere, further=facenet_folder)
+    assert here.uncalibrated == ("facenet_vggface2",) and set(here.matchers) == {"dlib_cpp"}
+    assert "cloak-eval calibrate" in here.not_asked["facenet_vggface2"]
+    assert "no such file" in here.not_asked["facenet_casia"]
+    known = calibration.read()
+    known["matchers"]["facenet_vggface2"] = {
+        "metric": "cosine", "weights_sha256": sha256_of(facenet_folder / FILES["facenet_vggface2"]),
+        "comparisons": 10, "thresholds": {"1e-2": 0.8, "1e-3": 0.9}}
+    (tmp_path / "mine.json").write_text(json.dumps(known))
+    options = ["--weights", str(nowhere), "--further", str(facenet_folder), "--json"]
+    arguments = ["check", str(astronaut_png), str(astronaut_png), *options]
+    assert main([*arguments, "--calibration", str(tmp_path / "mine.json")]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert document["matchers"] == ["dlib_cpp", "facenet_vggface2"] and document["uncalibrated"] == []
+    answers = {one["matcher"]: one for one in document["faces"][0]["answers"]}
+    assert answers["facenet_vggface2"]["similarity"] == pytest.approx(1, abs=1e-4)
+    assert answers["facenet_vggface2"]["threshold"] == 0.9 and answers["facenet_vggface2"]["is_matched"]
+    assert main([*arguments, "--calibration", str(tmp_path / "absent.json")]) == 2
+    assert "absent.json" in capsys.readouterr().err
 
 
 def test_a_little_noise_protects_nobody(astronaut, astronaut_png, tmp_path, dlib_only):

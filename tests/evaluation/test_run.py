@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from facenet_pytorch import InceptionResnetV1
 from PIL import Image
 
 from evaluation import groups, matchers, protect, record, table
@@ -20,7 +22,7 @@ from evaluation.faces import decode
 from evaluation.files import sha256_of
 from evaluation.judge import look, open_bench
 from evaluation.protocol import read
-from evaluation.run import Run, group_members, warnings
+from evaluation.run import Run, group_members, usable_matchers, warnings
 from evaluation.samples import SamplesUnusable
 from evaluation.work import Work, WorkRefused
 from tests.evaluation.conftest import SUBJECTS
@@ -293,10 +295,32 @@ def test_a_required_matcher_that_is_missing_ends_the_run_and_an_optional_one_is_
     both = written(tmp_path, "naive-blur")
     both.write_text(both.read_text().replace(
         'required = ["edgeface_xxs"]', 'required = ["mobilefacenet"]\noptional = ["edgeface_xxs", "facenet_vggface2"]'))
-    from evaluation.run import usable_matchers
     usable, left_out = usable_matchers(read(both), pack / "weights")
     assert usable == ["mobilefacenet"] and "no such file" in left_out["edgeface_xxs"]
     assert "20180402-114759-vggface2.pt: no such file" in left_out["facenet_vggface2"]
+
+
+def test_facenet_of_another_folder_is_an_optional_matcher(shared_data, tmp_path, capsys):
+    """With seeded weights, which recognise nobody: it is found, and searched with."""
+    more = tmp_path / "more"
+    more.mkdir()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        torch.save(InceptionResnetV1(pretrained=None).state_dict(), more / "20180402-114759-vggface2.pt")
+    path = written(tmp_path, "naive-blur")
+    path.write_text(path.read_text().replace("subjects = 4", "subjects = 3").replace(
+        'required = ["edgeface_xxs"]', 'required = ["edgeface_xxs"]\noptional = ["facenet_casia", "facenet_vggface2"]'))
+    usable, left_out = usable_matchers(read(path), shared_data / "weights", more)
+    assert usable == ["edgeface_xxs", "facenet_vggface2"] and list(left_out) == ["facenet_casia"]
+    assert usable_matchers(read(path), shared_data / "weights")[0] == ["edgeface_xxs"]
+    pack, cache = pack_of(tmp_path, shared_data), tmp_path / "cache"
+    arguments = ["-o", str(tmp_path / "results"), "--data", str(pack), "--cache", str(cache), "--weights", str(more)]
+    assert main(["run", str(path), *arguments]) == 2
+    # Of so few people nothing can be shown, which is known when everybody has been embedded.
+    assert "cannot show a false match rate" in capsys.readouterr().err
+    (table_of_facenet,) = cache.glob("facenet_vggface2-*.npz")
+    with np.load(table_of_facenet) as stored:
+        assert stored["rows"].shape[1] == 512 and len(stored["keys"]) >= 12
 
 
 def test_an_optional_matcher_that_is_another_file_is_no_missing_one(shared_data, tmp_path, capsys):
