@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -241,13 +243,15 @@ def _searched_by_rekognition(options: argparse.Namespace) -> int:
 
 
 def _video(options: argparse.Namespace) -> int:
-    from evaluation import record, video_search
+    from evaluation import clips, publishing, record, video_search
     from evaluation.reading import Reader
 
+    publishing.check_clip(options.publish)
     names, left_out = _matchers(options)
     reader = Reader(options.data / "weights", names, options.cache, options.weights)
     protocol = {
         "clip": options.clip.stem,
+        "publish": options.publish,
         "every_nth_frame": options.every,
         "detector": options.detector,
         "fpir": video_search.FPIR,
@@ -259,26 +263,30 @@ def _video(options: argparse.Namespace) -> int:
     detector = reader.detector(options.detector)
 
     def searched(clip: Path) -> video_search.Report:
-        return video_search.report(video_search.sight(clip, detector, reader.matchers, options.every), galleries)
+        with _as_published(clip, options.publish) as shown:
+            return video_search.report(video_search.sight(shown, detector, reader.matchers, options.every), galleries)
 
+    # Before minutes of searching: places in a copy that was cropped mean nothing.
+    enlargement = clips.enlargement(options.against, options.clip) if options.against else 1.0
     found = searched(options.clip)
     content: dict[str, object] = {"searched": found[0]}
     for line in video_search.lines(found[0]):
         print(line)
     if options.against:
-        content["against"] = compared = video_search.against(searched(options.against), found)
+        content["against"] = compared = video_search.against(searched(options.against), found, enlargement)
         print(f"{compared['faces_still_detected']} of {compared['faces_in_original']} faces are still detected.")
         for name, people in compared["people"].items():
             still, before = people["still_found"], people["in_original"]
             print(f"{name}: {len(still)} of {len(before)} people are still found. {', '.join(still)}")
     if options.out:
-        record.write(options.out, "video", {"protocol": protocol, "weights": reader.weights(), **content})
+        record.write(options.out, "clip_search", {"protocol": protocol, "weights": reader.weights(), **content})
         print(f"{options.out} written")
     return 0
 
 
 def _video_with_truth(options: argparse.Namespace, reader: Reader, protocol: dict[str, object]) -> int:
     from evaluation import arms, record, video_search, video_truth
+    from evaluation import clips as frames
     from evaluation.samples import SamplesUnusable
 
     folder = options.data / options.photos
@@ -295,19 +303,32 @@ def _video_with_truth(options: argparse.Namespace, reader: Reader, protocol: dic
     photos = video_truth.photos_to_enrol(folder, truth)
     clear = {kind: video_search.enrol_folder(reader, folder, of) for kind, of in photos.items()}
     detector = reader.detector(options.detector)
-    tracks = {
-        name: list(video_search.sight(clip, detector, reader.matchers, options.every)) for name, clip in clips.items()
-    }
-    measured = {name: video_truth.rates(of, truth, clear, options.seed) for name, of in tracks.items()}
+    tracks, truths = {}, {}
+    for name, clip in clips.items():
+        with _as_published(clip, options.publish) as shown:
+            truths[name] = truth.scaled(frames.enlargement(options.clip, shown))
+            tracks[name] = list(video_search.sight(shown, detector, reader.matchers, options.every))
+    measured = {name: video_truth.rates(of, truths[name], clear, options.seed) for name, of in tracks.items()}
     for name, treatment in options.parrot:
         with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
             parroted = video_truth.parroted(photos, arms.NAIVE[treatment], Path(temporary), reader)
-        measured[f"{name}, gallery {treatment}"] = video_truth.rates(tracks[name], truth, parroted, options.seed)
+        measured[f"{name}, gallery {treatment}"] = video_truth.rates(
+            tracks[name], truths[name], parroted, options.seed
+        )
     out = options.out or ROOT / "evaluation" / "results" / "video-search.json"
     protocol |= {"seed": options.seed}
     record.write(out, "video_search", {"protocol": protocol, "weights": reader.weights(), "arms": measured})
     print(f"{out} written")
     return 0
+
+
+@contextmanager
+def _as_published(clip: Path, step: str) -> Iterator[Path]:
+    """Lends the clip after a publishing step."""
+    from evaluation.publishing import publish_clip
+
+    with tempfile.TemporaryDirectory(prefix="facecloak-evaluation-") as temporary:
+        yield publish_clip(clip, Path(temporary), step)
 
 
 def _table(options: argparse.Namespace) -> int:
@@ -470,6 +491,9 @@ def _parser() -> argparse.ArgumentParser:
         "--parrot", type=lambda text: tuple(text.split("=")), action="append", default=[], metavar="ARM=TREATMENT",
         help="search that arm in a gallery treated with naive-blur or naive-mosaic too, with --truth",
     )  # fmt: skip
+    video.add_argument(
+        "--publish", default="none", help="what happens to every clip first: none, crfQ or messenger; see publishing.py"
+    )
     video.add_argument("--seed", type=int, default=0)
     video.add_argument("--out", type=Path, help="result file")
     video.set_defaults(run=_video)
@@ -500,7 +524,7 @@ def _parser() -> argparse.ArgumentParser:
         "--weights", type=Path, metavar="DIR", default=default_data() / "weights",
         help="folder of the recognisers' files; those that are not there are named and not asked",
     )
-    check.add_argument("--further", type=Path, metavar="DIR", help="folder of FaceNet's files; that of --weights otherwise")
+    check.add_argument("--further", type=Path, metavar="DIR", help="folder of FaceNet's files; --weights otherwise")
     check.add_argument(
         "--calibration", type=Path, metavar="FILE", default=ROOT / "evaluation" / "calibration.json",
         help="thresholds by `cloak-eval calibrate`; a recogniser that is here and not in it makes 3 of a 0",

@@ -20,6 +20,8 @@ from evaluation.faces import Pixels
 # of crowd-street and crowd-hard reach 31 to 51, and panning, zooming and shaking of both and of street.mp4 20.
 CUT = 25.0
 THUMBNAIL = (32, 18)
+# Sides that differ by more were cropped: what scaling rounds stays below it.
+SAME_ASPECT = 0.02
 
 
 class ClipUnreadable(EvaluationFailed):
@@ -34,6 +36,31 @@ class Frame:
     seconds: float  # from the first frame
     pixels: Pixels  # (H, W, 3) RGB, upright
     after_cut: bool  # the picture before was another shot; true of the first
+
+
+def size(path: Path) -> tuple[int, int]:
+    """(height, width) of the upright first frame.
+
+    Raises:
+        ClipUnreadable: no video, or damaged before its first frame.
+    """
+    height, width, _ = next(read(path)).pixels.shape
+    return height, width
+
+
+def enlargement(original: Path, copy: Path) -> float:
+    """How much larger a copy is than its original.
+
+    Raises:
+        ClipUnreadable: it was cropped or turned, so that places in it mean something else.
+    """
+    (height, width), (new_height, new_width) = size(original), size(copy)
+    if abs(new_width * height / (width * new_height) - 1) > SAME_ASPECT:
+        raise ClipUnreadable(
+            f"{copy}: {new_width} x {new_height} is no copy of {original}, which is {width} x {height}: it was cropped "
+            "or turned. Nothing was judged."
+        )
+    return new_height / height
 
 
 def read(path: Path, every: int = 1) -> Iterator[Frame]:

@@ -11,6 +11,12 @@
     messenger       long side at most 1600, JPEG 70, 4:2:0
     screenshot      shown on a phone of 1170 px and saved from there, JPEG 92, 4:2:0
 
+And to a clip, by `publish_clip`:
+
+    none            the file itself
+    crfQ            H.264 of quality Q, 4:2:0, in MP4; 28 is what platforms are said to come near
+    messenger       short side at most 480, then the same at 28
+
 No step enlarges but `screenshot`, and none keeps metadata. Steps that stand alone write PNG, unless they are named
 after a format, so that they measure one thing only.
 
@@ -37,6 +43,7 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
+from evaluation.errors import EvaluationFailed
 from evaluation.faces import Pixels, decode
 from evaluation.files import write_beside_and_rename
 
@@ -52,8 +59,16 @@ STEPS = (
 SCREEN_PX = 1170
 SCREEN_SCALE = 3
 
+CLIP_STEP = re.compile(r"crf(\d+)")
+CLIP_STEPS = ("crf28", "messenger")
+MESSENGER_PX, MESSENGER_CRF = 480, 28
 
-class TranscodeFailed(RuntimeError):
+
+class StepUnknown(EvaluationFailed):
+    """No publishing step is called that, or its number is out of range."""
+
+
+class TranscodeFailed(EvaluationFailed):
     """ffmpeg could not read the whole of a video. Nothing was written."""
 
 
@@ -61,7 +76,7 @@ def publish(source: Path, folder: Path, step: str) -> Path:
     """Write `source` after one step into `folder`, under the name of the source, and return the new path.
 
     Raises:
-        ValueError: no step is called that, or its number is out of range.
+        StepUnknown: no step is called that, or its number is out of range.
         PhotoUnreadable: the source is no photo.
     """
     if step == "none":
@@ -76,26 +91,61 @@ def check(step: str) -> None:
     """Nothing where there is such a step.
 
     Raises:
-        ValueError: names those there are.
+        StepUnknown: names those there are.
     """
     if step != "none":
         _steps(step)
 
 
-def transcode(source: Path, folder: Path, crf: int = 28) -> Path:
+def publish_clip(source: Path, folder: Path, step: str) -> Path:
+    """Write a clip after one step into `folder`, as <stem>.mp4, and return the new path.
+
+    Raises:
+        StepUnknown: no step for clips is called that, or its number is out of range.
+        TranscodeFailed: see `transcode`.
+    """
+    check_clip(step)
+    if step == "none":
+        return source
+    if step == "messenger":
+        return transcode(source, folder, MESSENGER_CRF, short_side_px=MESSENGER_PX)
+    return transcode(source, folder, int(step.removeprefix("crf")))
+
+
+def check_clip(step: str) -> None:
+    """Nothing where there is such a step for clips.
+
+    Raises:
+        StepUnknown: names those there are.
+    """
+    found = CLIP_STEP.fullmatch(step)
+    if step not in ("none", "messenger") and not (found and int(found.group(1)) <= 51):
+        raise StepUnknown(
+            f"no publishing step for clips is called {step!r}; there are none, crfQ (Q up to 51) and messenger."
+        )
+
+
+def transcode(source: Path, folder: Path, crf: int = 28, *, short_side_px: int | None = None) -> Path:
     """A video as platforms pass it on: H.264 of quality `crf` in MP4, no metadata, sound as AAC; the path of the copy.
 
     Frames keep their times, so a variable rate stays one. Sides are cut to even numbers, which 4:2:0 needs.
+    Args:
+        short_side_px: scaled down until the short side is no longer than this, an even number; never up.
     Raises:
         TranscodeFailed: also where a damaged file could be read in part.
     """
     path = folder / f"{source.stem}.mp4"
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{source.stem}.{os.getpid()}.part.mp4"
+    filters = ["crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0"]
+    if short_side_px is not None:
+        scaled = [f"if(gt(min(iw,ih),{short_side_px}),round({side}*{short_side_px}/min(iw,ih)),{side})"
+                  for side in ("iw", "ih")]  # fmt: skip
+        filters.insert(0, f"scale=w='{scaled[0]}':h='{scaled[1]}':flags=lanczos")
     command: list[str | Path] = [
         imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-y", "-v", "error", "-xerror", "-err_detect", "explode",
         "-i", source, "-map", "0:v:0", "-map", "0:a?", "-map_metadata", "-1", "-map_chapters", "-1",
-        "-vf", "crop=trunc(iw/2)*2:trunc(ih/2)*2:0:0", "-fps_mode", "passthrough",
+        "-vf", ",".join(filters), "-fps_mode", "passthrough",
         # One thread and no version strings: the same bytes every time.
         "-c:v", "libx264", "-crf", str(crf), "-preset", "medium", "-pix_fmt", "yuv420p", "-threads", "1",
         "-c:a", "aac", "-b:a", "96k", "-fflags", "+bitexact", "-flags:v", "+bitexact", "-flags:a", "+bitexact",
@@ -138,7 +188,7 @@ def _steps(name: str) -> Callable[[Pixels], tuple[bytes, str]]:
     }
     if name in chains:
         return chains[name]
-    raise ValueError(
+    raise StepUnknown(
         f"no publishing step is called {name!r}; there are none, jpegQ, jpegQ-444, webpQ, blurS, medianK (3, 5 or 7), "
         f"noiseS, {', '.join(chains)}."
     )

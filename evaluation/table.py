@@ -38,7 +38,7 @@ def render(paths: Sequence[Path]) -> str:
         make(path, document)
         for kind, make in makers.items()
         for path, document in documents
-        if document["kind"] == kind
+        if document.get("kind") == kind
     ]
     return "\n\n".join(tables)
 

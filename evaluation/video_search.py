@@ -154,13 +154,20 @@ def report(sighted: Iterable[Track], galleries: Mapping[str, Known]) -> Report:
     return {"thresholds": thresholds, "faces": sum(map(len, places)), "tracks": rows, "people": people}, places
 
 
-def against(original: Report, copy: Report) -> dict[str, Any]:
-    """What a protected copy still gives away of what its original does, of two `report`s at the same frames."""
+def against(original: Report, copy: Report, enlargement: float = 1.0) -> dict[str, Any]:
+    """What a protected copy still gives away of what its original does, of two `report`s at the same frames.
+
+    Args:
+        enlargement: how much larger the copy's frames are, see `clips.enlargement`.
+    """
     by_frame: dict[int, list[Sighting]] = {}
     for one in (sighting for track in copy[1] for sighting in track):
         by_frame.setdefault(one.frame, []).append(one)
     still = sum(
-        any(overlaps(there.box[None], one.box)[0] > STILL_THERE_IOU for there in by_frame.get(one.frame, []))
+        any(
+            overlaps(there.box[None] / np.float32(enlargement), one.box)[0] > STILL_THERE_IOU
+            for there in by_frame.get(one.frame, [])
+        )
         for track in original[1]
         for one in track
     )

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ class Truth:
     owners: dict[int, list[int]]  # by frame: the track of each box
     judged: dict[int, set[int]]  # by frame: tracks large and visible enough to be demanded
     height_px: dict[int, float]  # by track: the largest
+
+    def scaled(self, factor: float) -> Truth:
+        """Of a copy of another size. Who is demanded stays, so that copies of all sizes are asked for the same."""
+        return replace(self, boxes={number: boxes * np.float32(factor) for number, boxes in self.boxes.items()})
 
 
 def read_truth(path: Path, every: int = 1) -> Truth:

@@ -190,6 +190,31 @@ def _video_search(document: Document) -> list[Markup]:
     return [table(caption, heads, body)]
 
 
+def _clip_search(document: Document) -> list[Markup]:
+    searched, protocol = document["searched"], document["protocol"]
+    body = [
+        [f"{track['from_s']:.2f} to {track['to_s']:.2f} s, {name}", str(track["faces"]), f"{track['height_px']:.0f}",
+         *(_named(one[way]) for way in ("average", "best_frame"))]
+        for track in searched["tracks"] for name, one in track["matchers"].items()
+    ]
+    caption = (f"Who is named in {protocol['clip']}, one frame in {protocol['every_nth_frame']}: the most alike person "
+               f"of the gallery and the similarity; in brackets where it is below the threshold at FPIR "
+               f"{protocol['fpir']}.")
+    parts = [table(caption, ["track, matcher", "faces", "height, px", "mean of the track", "best frame"], body)]
+    if compared := document.get("against"):
+        words = (f"Beside its original: {compared['faces_still_detected']} of {compared['faces_in_original']} faces "
+                 "are still detected.")
+        rows_ = [[name, f"{len(one['still_found'])} of {len(one['in_original'])}", ", ".join(one["still_found"])]
+                 for name, one in compared["people"].items()]
+        parts.append(table(words, ["matcher", "people still found", "who"], rows_))
+    return parts
+
+
+def _named(answer: dict[str, Any]) -> str:
+    words = f"{answer['subject']} {answer['similarity']:.3f}"
+    return words if answer["above"] else f"({words})"
+
+
 def _way(rates_by_way: dict[str, Any], way: str) -> str:
     """Of nobody there is no rate."""
     return _rate(rates_by_way[way]) if rates_by_way else "-"
@@ -229,6 +254,7 @@ _KINDS: dict[str, Callable[[Document], list[Markup]]] = {
     "adaptive": _adaptive,
     "ensure": _ensure,
     "video_search": _video_search,
+    "clip_search": _clip_search,
     "rekognition": _rekognition,
     "calibration": _notes,
     "tuning notes": _notes,

@@ -44,6 +44,25 @@ def test_every_third_frame_keeps_its_number_and_time(clip):
         next(clips.read(clip, 0))
 
 
+def blank(path, width, height):
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        picture = np.zeros((height, width, 3), np.uint8)
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode())
+    return path
+
+
+def test_a_copy_of_another_size_is_measured_and_one_of_another_shape_is_refused(tmp_path):
+    original = blank(tmp_path / "a.mkv", 1280, 720)
+    assert clips.size(original) == (720, 1280)
+    assert clips.enlargement(original, blank(tmp_path / "b.mkv", 854, 480)) == pytest.approx(2 / 3)
+    for width, height in ((720, 1280), (1280, 640)):
+        with pytest.raises(clips.ClipUnreadable, match="cropped or turned"):
+            clips.enlargement(original, blank(tmp_path / "c.mkv", width, height))
+
+
 def test_the_shots_of_the_street_are_told_apart(shared_data):
     """crowd-street.json: shots begin at frames 0 and 147."""
     frames = clips.read(shared_data / "video" / "crowd-street.mp4", 2)

@@ -127,6 +127,21 @@ def test_search_by_video_is_shown_clip_by_clip_and_of_nobody_there_is_no_rate(tm
     assert text.count("0.07 [0.02, 0.12]") == 2 and read.text.count("-") == 2
 
 
+def test_a_searched_clip_names_who_is_above_the_threshold_and_brackets_who_is_not(tmp_path):
+    def one(subject, above):
+        return {"subject": subject, "similarity": 0.512, "above": above}
+
+    track = {"from_s": 1.5, "to_s": 2.25, "faces": 12, "height_px": 48.2, "matchers": {
+        "dlib_cpp": {"average": one("Anna", True), "best_frame": one("Berta", False)}}}
+    people = {"dlib_cpp": {"in_original": ["Anna", "Cleo"], "still_found": ["Anna"], "only_in_copy": []}}
+    record.write(tmp_path / "a.json", "clip_search", {
+        "protocol": {"clip": "street", "every_nth_frame": 2, "fpir": 0.01}, "searched": {"tracks": [track]},
+        "against": {"faces_in_original": 30, "faces_still_detected": 12, "people": people}})
+    _, read, unknown = shown(tmp_path / "a.json")
+    assert unknown == [] and {"1.50 to 2.25 s, dlib_cpp", "Anna 0.512", "(Berta 0.512)", "1 of 2"} <= set(read.text)
+    assert any("12 of 30 faces are still detected" in text for text in read.text)
+
+
 def test_a_run_says_its_figures_in_tables_and_plots_have_words(result):
     html, read, _ = shown(result)
     text = " ".join(read.text)

@@ -10,7 +10,7 @@ from PIL import Image, JpegImagePlugin
 from PIL.ExifTags import GPS, IFD
 
 from evaluation.faces import decode
-from evaluation.publishing import STEPS, TranscodeFailed, publish, transcode
+from evaluation.publishing import CLIP_STEPS, STEPS, TranscodeFailed, publish, publish_clip, transcode
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +168,40 @@ def test_a_transcode_gives_the_same_bytes_every_time_and_loses_more_at_a_higher_
     digests = {hashlib.sha256(transcode(clip, tmp_path / run).read_bytes()).hexdigest() for run in "ab"}
     assert len(digests) == 1
     assert transcode(clip, tmp_path / "c", crf=45).stat().st_size < (tmp_path / "a" / "clip.mp4").stat().st_size
+
+
+def test_the_steps_for_clips_are_transcodes_and_none_is_the_file_itself(clip, tmp_path):
+    assert publish_clip(clip, tmp_path, "none") == clip and CLIP_STEPS == ("crf28", "messenger")
+    plain = transcode(clip, tmp_path / "plain", 28).read_bytes()
+    assert publish_clip(clip, tmp_path / "crf", "crf28").read_bytes() == plain
+    assert publish_clip(clip, tmp_path / "rough", "crf45").stat().st_size < len(plain)
+    # Smaller than what a messenger leaves, and not enlarged.
+    assert read(publish_clip(clip, tmp_path / "sent", "messenger"))[2][0][1].shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((1281, 721), (852, 480)), ((600, 1000), (480, 800)),
+                                                ((2000, 301), (2000, 300))])
+def test_a_messenger_leaves_480_on_the_short_side_and_the_shape(tmp_path, size, expected):
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *size, "bgr0"
+        pixels = np.zeros((size[1], size[0], 3), np.uint8)
+        pixels[: size[1] // 2, : size[0] // 2] = 200
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        out.mux(stream.encode())
+    (_, shown), = read(publish_clip(path, tmp_path / "out", "messenger"))[2]
+    assert shown.shape == (expected[1], expected[0], 3)
+    # What was the corner is the corner still.
+    height, width = shown.shape[:2]
+    assert shown[: height // 2 - 4, : width // 2 - 4].min() > 180 > 40 > shown[height // 2 + 4 :].max()
+
+
+@pytest.mark.parametrize("step", ["crf52", "crf", "crf-1", "jpeg90", "480p", ""])
+def test_a_step_that_is_none_for_clips_is_refused_and_nothing_written(clip, tmp_path, step):
+    with pytest.raises(ValueError, match="no publishing step for clips"):
+        publish_clip(clip, tmp_path / "out", step)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["truncated.mp4", "truncated-nomoov.mp4", "not-a-video.mp4"])

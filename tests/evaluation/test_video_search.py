@@ -91,6 +91,14 @@ def test_a_report_says_who_and_when_and_a_copy_is_compared_with_its_original(tem
     assert video_search.against(before, video_search.report([], {"made-up": known}))["faces_still_detected"] == 0
 
 
+def test_faces_of_a_smaller_copy_are_looked_for_where_they_went(templates, known):
+    (seen,) = [track(noisy(templates, 3, 5, 0.01), x=300)]
+    half = Track([Sighting(s.frame, s.seconds, s.box / 2, s.score, s.templates) for s in seen.sightings])
+    before, after = (video_search.report([one], {"made-up": known}) for one in (seen, half))
+    assert video_search.against(before, after)["faces_still_detected"] == 0
+    assert video_search.against(before, after, 0.5)["faces_still_detected"] == 5
+
+
 @pytest.fixture
 def truth():
     """Person 3 and person 9 for ten frames, beside each other; person 9 is never large enough in the first five."""
@@ -139,6 +147,13 @@ def test_a_clip_in_which_nobody_is_detected_finds_nobody(truth, known):
     result, rates = rates_of([], truth, known)
     assert (result["people_never_detected"], result["faces_detected"]) == (2, 0)
     assert {rates[kind][way]["value"] for kind in ("rank_1", "at_fpir_0.01") for way in video_truth.WAYS} == {0.0}
+
+
+def test_a_clip_of_half_the_size_is_judged_by_the_same_truth(templates, known, truth):
+    (seen,) = [track(noisy(templates, 3, 5, 0.01))]
+    half = Track([Sighting(s.frame, s.seconds, s.box / 2, s.score, s.templates) for s in seen.sightings])
+    expected = rates_of([seen], truth, known)[0]
+    assert expected["faces_detected"] == 5 and rates_of([half], truth.scaled(0.5), known)[0] == expected
 
 
 def test_a_track_of_two_people_is_not_pure(templates, truth, known):
@@ -195,9 +210,11 @@ def test_the_people_of_the_street_are_found_and_under_black_boxes_they_are_not(
     out = tmp_path / "out.json"
     assert main([
         "video", str(copy), "--gallery", str(people), "--against", str(original), "--out", str(out), "--every", "1",
-        "--matchers", "mobilefacenet", "--cache", str(cache), "--data", str(shared_data),
+        "--matchers", "mobilefacenet", "--cache", str(cache), "--data", str(shared_data), "--publish", "crf28",
     ]) == 0  # fmt: skip
-    compared = json.loads(out.read_text())["against"]
+    document = json.loads(out.read_text())
+    assert (document["kind"], document["protocol"]["publish"]) == ("clip_search", "crf28")
+    compared = document["against"]
     found = compared["people"]["mobilefacenet"]
     shown = {one["subject"] for one in labels["tracks"].values()}
     assert compared["faces_in_original"] > 30 and compared["faces_still_detected"] <= 2
@@ -221,3 +238,5 @@ def test_a_parrot_of_no_arm_is_refused_before_anything_is_read(shared_data, tmp_
     assert "Nothing was judged" in capsys.readouterr().err
     assert main(["video", clip, *arguments, "--against", clip]) == 2
     assert "leave out" in capsys.readouterr().err
+    assert main(["video", clip, *arguments, "--publish", "jpeg90"]) == 2
+    assert "no publishing step for clips" in capsys.readouterr().err
