@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation import adaptive, arms, finetuned, gallery, protect, purifier, redaction_attackers
+from evaluation import adaptive, arms, differentiable, finetuned, gallery, protect, purifier, redaction_attackers
 from evaluation.cloak_detector import try_detector
 from evaluation.faces import Faces, Pixels, chip, decode, face_at
 from evaluation.files import write_beside_and_rename
@@ -63,8 +63,8 @@ class Plan:
     clean_pairs: int = 400  # people who show the fine-tuned head how photos of one person differ
     named: int = 30  # people of the classifier
     photos_each: int = 10
-    steps_on_cloaks: int = 400
-    steps_on_redactions: int = 100
+    passes_on_cloaks: int = 12  # of the purifier over its pairs
+    passes_on_redactions: int = 4
     publish: str = "jpeg90"
     seed: int = 0
 
@@ -229,7 +229,7 @@ class _Arm:
         return self.looks("learnt", [treated for treated, _ in self.people.learnt.values()])
 
     @cached_property
-    def network(self) -> Purifier:
+    def way_back(self) -> Purifier:
         """What learns from this arm to undo it."""
         treated, clean = [], []
         for photo, look in self.learnt.items():
@@ -237,8 +237,9 @@ class _Arm:
                 # Both cut out at the same place, or the network would learn to move faces.
                 treated.append(purifier.crop(look.pixels, look.faces)[0])
                 clean.append(purifier.crop(decode(photo), look.faces)[0])
-        steps = self.plan.steps_on_cloaks if self.cloaked else self.plan.steps_on_redactions
-        return purifier.train(np.array(treated), np.array(clean), steps=steps, seed=self.plan.seed)
+        passes = self.plan.passes_on_cloaks if self.cloaked else self.plan.passes_on_redactions
+        recogniser = differentiable.load(differentiable.OPEN, self.reader.folder)
+        return purifier.train(np.array(treated), np.array(clean), recogniser, passes=passes)
 
     @cached_property
     def clear_gallery(self) -> tuple[list[ByMatcher | None], list[ByMatcher | None]]:
@@ -299,15 +300,15 @@ def _by_eight_views(arm: _Arm) -> Cell:
 
 
 def _restored(arm: _Arm, teacher: _Arm) -> Cell:
-    network = teacher.network
+    learnt = teacher.way_back
     probes: list[ByMatcher | None] = []
     for look in arm.probes.values():
         if look is None:
             probes.append(None)
             continue
         picture, faces = purifier.crop(look.pixels, look.faces)
-        probes.append(arm._templates(Look(network.restore(picture[None])[0], faces)))
-    return arm.searched(probes, arm.clear_gallery) | {"training": network.record | {"learnt_from": teacher.name}}
+        probes.append(arm._templates(Look(learnt.restore(picture[None])[0], faces)))
+    return arm.searched(probes, arm.clear_gallery) | {"training": learnt.record | {"learnt_from": teacher.name}}
 
 
 def _with_a_head(arm: _Arm, teacher: _Arm) -> Cell:

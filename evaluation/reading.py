@@ -41,6 +41,7 @@ class Reader:
         self._detectors: dict[str, Detector] = {
             FIRST: YuNet(weights / "yunet_n.onnx"), "hog": Hog(), "mtcnn": Mtcnn(),
         }  # fmt: skip
+        self.folder = weights
         self.matchers = {name: matchers.load(name, weights, further) for name in names}
         here = Path(__file__).parent
         sources = {FIRST: ["faces.py"], "hog": ["faces.py", "hog.py", "matchers/dlib_cpp.py"],

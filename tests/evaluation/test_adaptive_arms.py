@@ -12,7 +12,7 @@ from evaluation.reading import Reader
 from evaluation.samples import SamplesUnusable, split_of
 
 FEW = Plan(arms=("clean", "naive-blur"), subjects=6, strangers=170, learnt=12, clean_pairs=12, named=3,
-           photos_each=10, steps_on_redactions=2)
+           photos_each=10, passes_on_redactions=1)
 
 
 def crowd(folder, *sizes):
