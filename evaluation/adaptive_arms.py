@@ -28,10 +28,11 @@ from numpy.typing import NDArray
 
 from evaluation import adaptive, arms, differentiable, finetuned, gallery, protect, purifier, redaction_attackers
 from evaluation.cloak_detector import try_detector
+from evaluation.errors import ChoiceUnknown
 from evaluation.faces import Faces, Pixels, chip, decode, face_at
 from evaluation.files import write_beside_and_rename
 from evaluation.matchers import Matcher
-from evaluation.publishing import publish
+from evaluation.publishing import check, publish
 from evaluation.purifier import Purifier
 from evaluation.reading import Box, Reader
 from evaluation.samples import Sample, SamplesUnusable, Split, photos_by_subject, split_of
@@ -137,7 +138,12 @@ def measure(
         work: keeps written files and finished cells; made by the same plan before, or empty.
     Raises:
         SamplesUnusable: too few people, or a work folder of another plan.
+        ChoiceUnknown: no such arm or publishing step.
     """
+    for name in plan.arms:
+        if name not in (*CLOAKS, "clean", *arms.names()):
+            raise ChoiceUnknown(f"no arm is called {name!r}; there are clean, {', '.join((*CLOAKS, *arms.names()))}.")
+    check(plan.publish)
     # Which arms are run does not change what is in the cells of each.
     sizes = {name: value for name, value in asdict(plan).items() if name not in ("arms", "parrot_cloaks")}
     _same_plan(work, {"split": split, "photos": folder.name, "weights": reader.weights(), **sizes})

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evaluation import protect
-from evaluation.errors import EvaluationFailed
+from evaluation.errors import ChoiceUnknown, EvaluationFailed
 from evaluation.faces import Pixels, decode
 
 Box = NDArray[np.float32]  # (4,) x1 y1 x2 y2, pixels
@@ -57,7 +57,7 @@ def make(name: str, boxes: Mapping[Path, Box], folder: Path) -> dict[Path, Path]
         }
     style = name.removeprefix("redact-")
     if style == name or style not in protect.STYLES:
-        raise ValueError(f"no arm is called {name!r}; there are {', '.join(names())}.")
+        raise ChoiceUnknown(f"no arm is called {name!r}; there are {', '.join(names())}.")
     for left_over in folder.glob("*"):  # of an earlier run: it would pass for a file of this one
         if left_over.is_file():
             left_over.unlink()

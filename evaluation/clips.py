@@ -13,7 +13,7 @@ import av
 import cv2
 import numpy as np
 
-from evaluation.errors import EvaluationFailed
+from evaluation.errors import ChoiceUnknown, EvaluationFailed
 from evaluation.faces import Pixels
 
 # Mean grey difference between 32 x 18 thumbnails of neighbouring frames, of 255. At every second frame the three cuts
@@ -70,7 +70,7 @@ def read(path: Path, every: int = 1) -> Iterator[Frame]:
         ClipUnreadable: no video, or damaged; possibly after the frames that could be read.
     """
     if every < 1:
-        raise ValueError(f"every {every}th frame: it must be 1 or more. Nothing was read.")
+        raise ChoiceUnknown(f"every {every}th frame: it must be 1 or more. Nothing was read.")
     number, start, before = -1, None, None
     try:
         with av.open(str(path)) as clip:

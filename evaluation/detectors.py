@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from evaluation.clips import ClipUnreadable
 from evaluation.faces import Pixels, decode, overlaps
+from evaluation.samples import SamplesUnusable
 
 Boxes = NDArray[np.float32]  # (N, 4) x1 y1 x2 y2, pixels
 Find = Callable[[Path], Boxes]
@@ -87,22 +89,22 @@ def score(find: Find, pictures: list[Labelled]) -> dict[str, Any]:
 def group_photos(data: Path) -> Iterator[Labelled]:
     """Nine group photos with 43 boxes, and one photo with two."""
     folder = data / "photos"
-    for name, boxes in json.loads((folder / "dlib-faces" / "boxes.json").read_text())["photos"].items():
+    for name, boxes in _labels(folder / "dlib-faces" / "boxes.json")["photos"].items():
         yield _all_judged(folder / "dlib-faces" / name, boxes, complete=True)
-    two = json.loads((folder / "two-faces.json").read_text())
+    two = _labels(folder / "two-faces.json")
     yield _all_judged(folder / "two-faces.jpg", two["boxes"], complete=True)
 
 
 def portraits(data: Path) -> Iterator[Labelled]:
     """The main face of 699 photos; complete where three detectors saw no other."""
     folder = data / "lfw-dev"
-    for name, face in json.loads((folder / "face-boxes.json").read_text())["photos"].items():
+    for name, face in _labels(folder / "face-boxes.json")["photos"].items():
         yield _all_judged(folder / name, [face["box"]], complete=face["faces"] == 1)
 
 
 def frames(data: Path, clip: str, folder: Path) -> Iterator[Labelled]:
     """Every tenth frame of a clip with exact labels, written as PNG: detectors read files as always."""
-    labels = json.loads((data / "video" / f"{clip}.json").read_text())["frames"]
+    labels = _labels(data / "video" / f"{clip}.json")["frames"]
     folder.mkdir(parents=True, exist_ok=True)
     for number, pixels in enumerate(_frames(data / "video" / f"{clip}.mp4")):
         if number % EVERY:
@@ -131,10 +133,18 @@ def _all_judged(path: Path, boxes: list[list[float]], *, complete: bool) -> Labe
     return Labelled(path, np.array(boxes, np.float32).reshape(-1, 4), np.ones(len(boxes), bool), complete)
 
 
+def _labels(path: Path) -> dict[str, Any]:
+    try:
+        labels = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SamplesUnusable(f"{path}: no labels ({error}). Nothing was judged.") from error
+    return dict(labels)
+
+
 def _frames(path: Path) -> Iterator[Pixels]:
     clip = cv2.VideoCapture(str(path))
     if not clip.isOpened():
-        raise ValueError(f"{path}: not a readable clip. Nothing measured.")
+        raise ClipUnreadable(f"{path}: not a readable clip. Nothing measured.")
     try:
         while True:
             read, bgr = clip.read()

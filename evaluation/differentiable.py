@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evaluation.errors import ChoiceUnknown
 from evaluation.files import verified
 from evaluation.matchers import HERE
 
@@ -48,17 +49,17 @@ def load(name: str, weights: Path) -> Recogniser:
 
     Raises:
         FileMissing, FileMismatch: its file is not here, or is another one.
-        ValueError: it is no such matcher.
+        ChoiceUnknown: it is no such matcher.
     """
     import onnx
     import onnx2torch
     import torch
 
     if not (HERE / f"{name}.toml").is_file():
-        raise ValueError(f"{name}: no matcher that is an ONNX file. It was not loaded.")
+        raise ChoiceUnknown(f"{name}: no matcher that is an ONNX file. It was not loaded.")
     fields = tomllib.loads((HERE / f"{name}.toml").read_text())
     if fields["channels"] != "RGB" or fields["size"] != 112:
-        raise ValueError(f"{name}: wants {fields['channels']} of {fields['size']} px. It was not loaded.")
+        raise ChoiceUnknown(f"{name}: wants {fields['channels']} of {fields['size']} px. It was not loaded.")
     path = verified(weights / fields["file"], fields["sha256"])
     network = onnx2torch.convert(onnx.load_model_from_string(path.read_bytes())).eval().requires_grad_(False)
     mean, std = (torch.tensor(fields[key]).view(1, 3, 1, 1) for key in ("mean", "std"))

@@ -43,7 +43,7 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
-from evaluation.errors import EvaluationFailed
+from evaluation.errors import ChoiceUnknown, EvaluationFailed
 from evaluation.faces import Pixels, decode
 from evaluation.files import write_beside_and_rename
 
@@ -64,10 +64,6 @@ CLIP_STEPS = ("crf28", "messenger")
 MESSENGER_PX, MESSENGER_CRF = 480, 28
 
 
-class StepUnknown(EvaluationFailed):
-    """No publishing step is called that, or its number is out of range."""
-
-
 class TranscodeFailed(EvaluationFailed):
     """ffmpeg could not read the whole of a video. Nothing was written."""
 
@@ -76,7 +72,7 @@ def publish(source: Path, folder: Path, step: str) -> Path:
     """Write `source` after one step into `folder`, under the name of the source, and return the new path.
 
     Raises:
-        StepUnknown: no step is called that, or its number is out of range.
+        ChoiceUnknown: no step is called that, or its number is out of range.
         PhotoUnreadable: the source is no photo.
     """
     if step == "none":
@@ -91,7 +87,7 @@ def check(step: str) -> None:
     """Nothing where there is such a step.
 
     Raises:
-        StepUnknown: names those there are.
+        ChoiceUnknown: names those there are.
     """
     if step != "none":
         _steps(step)
@@ -101,7 +97,7 @@ def publish_clip(source: Path, folder: Path, step: str) -> Path:
     """Write a clip after one step into `folder`, as <stem>.mp4, and return the new path.
 
     Raises:
-        StepUnknown: no step for clips is called that, or its number is out of range.
+        ChoiceUnknown: no step for clips is called that, or its number is out of range.
         TranscodeFailed: see `transcode`.
     """
     check_clip(step)
@@ -116,11 +112,11 @@ def check_clip(step: str) -> None:
     """Nothing where there is such a step for clips.
 
     Raises:
-        StepUnknown: names those there are.
+        ChoiceUnknown: names those there are.
     """
     found = CLIP_STEP.fullmatch(step)
     if step not in ("none", "messenger") and not (found and int(found.group(1)) <= 51):
-        raise StepUnknown(
+        raise ChoiceUnknown(
             f"no publishing step for clips is called {step!r}; there are none, crfQ (Q up to 51) and messenger."
         )
 
@@ -188,7 +184,7 @@ def _steps(name: str) -> Callable[[Pixels], tuple[bytes, str]]:
     }
     if name in chains:
         return chains[name]
-    raise StepUnknown(
+    raise ChoiceUnknown(
         f"no publishing step is called {name!r}; there are none, jpegQ, jpegQ-444, webpQ, blurS, medianK (3, 5 or 7), "
         f"noiseS, {', '.join(chains)}."
     )

@@ -72,8 +72,6 @@ def read_samples(
     Raises:
         SamplesUnusable: fewer probe subjects than asked for, or nobody to be mistaken for.
     """
-    if not folder.is_dir():
-        raise SamplesUnusable(f"{folder}: no such folder. Nothing was judged.")
     photos = photos_by_subject(folder)
     candidates = [s for s, paths in photos.items() if len(paths) > mates and split_of(s) == split]
     # By digest and not by name: an alphabetical head of LFW is mostly people called A.
@@ -93,7 +91,13 @@ def read_samples(
 
 
 def photos_by_subject(folder: Path) -> dict[str, tuple[Path, ...]]:
-    """All photos of a folder in LFW layout, in the order of names; a subject without any is left out."""
+    """All photos of a folder in LFW layout, in the order of names; a subject without any is left out.
+
+    Raises:
+        SamplesUnusable: no such folder.
+    """
+    if not folder.is_dir():
+        raise SamplesUnusable(f"{folder}: no such folder. Nothing was judged.")
     photos = {person.name: _photos(person) for person in sorted(folder.iterdir()) if person.is_dir()}
     return {subject: paths for subject, paths in photos.items() if paths}
 

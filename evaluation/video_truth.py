@@ -63,7 +63,10 @@ def read_truth(path: Path, every: int = 1) -> Truth:
     Raises:
         SamplesUnusable: another format, or nobody is ever large and visible enough.
     """
-    document = json.loads(path.read_text())
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SamplesUnusable(f"{path}: no ground truth ({error}). Nothing was judged.") from error
     if not isinstance(document, dict) or document.get("format") != "crowd-gt-1":
         raise SamplesUnusable(f"{path}: not a ground truth of format crowd-gt-1. Nothing was judged.")
     boxes, owners, judged, heights = {}, {}, {}, dict[int, float]()

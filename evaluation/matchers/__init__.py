@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.errors import EvaluationFailed
+from evaluation.errors import ChoiceUnknown, EvaluationFailed
 from evaluation.faces import Faces, Pixels
 from evaluation.files import FileMissing
 
@@ -72,7 +72,7 @@ def load(name: str, weights: Path, further: Path | None = None) -> Matcher:
         weights: the folder of the network files that come with no package.
         further: the folder of those that the data pack has not either; `weights` where it is None.
     Raises:
-        ValueError: no matcher is called that.
+        ChoiceUnknown: no matcher is called that.
         FileMissing: its file, or the package that runs it, is not here.
         FileMismatch: the file is another one than was vouched for.
         TemplateBroken: the file is no network that makes templates of faces.
@@ -95,7 +95,7 @@ def load(name: str, weights: Path, further: Path | None = None) -> Matcher:
             return FacenetMatcher(name, further or weights)
         except ImportError as error:
             raise FileMissing(f"{name}: {error}; pip install facenet-pytorch. It was not loaded.") from error
-    raise ValueError(f"no matcher is called {name!r}; there are {', '.join(known())}.")
+    raise ChoiceUnknown(f"no matcher is called {name!r}; there are {', '.join(known())}.")
 
 
 def _onnx(name: str, weights: Path) -> Matcher:
