@@ -3,7 +3,6 @@
 import pytest
 
 from evaluation.__main__ import main
-from evaluation.publishing import check_clip
 from evaluation.samples import SamplesUnusable, photos_by_subject
 
 
@@ -41,7 +40,3 @@ def test_detectors_are_not_measured_without_labels(shared_data, tmp_path, capsys
     out = tmp_path / "out.json"
     assert main(["detectors", "--data", str(tmp_path), "--out", str(out)]) == 2
     assert "boxes.json: no labels" in capsys.readouterr().err and not out.exists()
-
-
-def test_none_is_a_step_for_clips():
-    check_clip("none")
