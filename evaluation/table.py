@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,26 @@ def render(paths: Sequence[Path]) -> str:
     documents = [(path, record.read(path)) for path in sorted(paths)]
     makers = {
         "photos": _photos, "run": _run, "adaptive": _adaptive, "ensure": _ensure, "video_search": _video_search,
-        "detectors": _detectors,
+        "video": _video, "detectors": _detectors,
         "speed": _speed, "metadata": _metadata,
     }  # fmt: skip
     tables = [
-        make(path, document)
+        _made(make, path, document)
         for kind, make in makers.items()
         for path, document in documents
         if document.get("kind") == kind
     ]
     return "\n\n".join(tables)
+
+
+def _made(make: Callable[[Path, dict[str, Any]], str], path: Path, document: dict[str, Any]) -> str:
+    try:
+        return make(path, document)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, StopIteration) as error:
+        raise record.ResultUnreadable(
+            f"{path}: says it is of kind {document['kind']!r}, but does not hold what that kind holds "
+            f"({type(error).__name__}: {error}). No table was written."
+        ) from error
 
 
 def _photos(path: Path, document: dict[str, Any]) -> str:
@@ -124,6 +135,36 @@ def _video_search(path: Path, document: dict[str, Any]) -> str:
     heads = ["clip", "faces detected", "matcher", "rank-1", "found at FPIR 0.01",
              "rank-1, other photo: best frame / mean", "strangers named: best frame / mean"]  # fmt: skip
     return _markdown(caption, heads, rows)
+
+
+def _video(path: Path, document: dict[str, Any]) -> str:
+    """Tools that redact clips: per clip and tool what tools/coverage.py of the data pack reports, and the speed."""
+    rows = [
+        [
+            clip if number == 0 else "",
+            tool,
+            covered(one["coverage"]["coverage"]),
+            f"{one['coverage']['leak_events']}, {one['coverage']['longest_leak_frames']} frames",
+            f"{one['coverage']['tracks_never_exposed_share']:.0%} of {one['coverage']['tracks']}",
+            f"{one['frames_per_s']:.1f}",
+        ]
+        for clip, tools in document["clips"].items()
+        for number, (tool, one) in enumerate(tools.items())
+    ]
+    caption = (
+        "Redacted clips whose faces are known: face-frames of which at least 95 % was destroyed, leaks and the longest, "
+        "people of whom none leaked, frames a second. A person who is bare in one frame can be named by it. "
+        f"Source: `{path.parent.name}/{path.name}`."
+    )
+    heads = ["clip", "tool", "face-frames covered", "leaks, longest", "people never exposed", "frames / s"]
+    return _markdown(caption, heads, rows)
+
+
+def covered(share: float) -> str:
+    """Rounded down: 100 % is said of nothing that leaked."""
+    return f"{math.floor(share * 10_000 + 1e-6) / 100:.2f}%"
+
+
 def _run(path: Path, document: dict[str, Any]) -> str:
     """The arms, what is left of them after further steps, by group, in larger galleries, and among each other."""
     tables = [_photos, _robustness, _groups, _galleries, _other_role, _linkability]

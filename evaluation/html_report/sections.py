@@ -8,6 +8,7 @@ from typing import Any
 from evaluation.html_report.markup import Markup, facts, figure, folded, table, tag
 from evaluation.html_report.plots import Axis, Point, Series, lines, logarithmic, rates, rows
 from evaluation.html_report.searches import searches
+from evaluation.table import covered
 
 Document = dict[str, Any]
 
@@ -190,6 +191,19 @@ def _video_search(document: Document) -> list[Markup]:
     return [table(caption, heads, body)]
 
 
+def _video(document: Document) -> list[Markup]:
+    clips = document["clips"]
+    body = [
+        [f"{clip}, {tool}", covered(one["coverage"]["coverage"]), str(one["coverage"]["leak_events"]),
+         str(one["coverage"]["longest_leak_frames"]),
+         f"{one['coverage']['tracks_never_exposed']} of {one['coverage']['tracks']}", f"{one['frames_per_s']:.1f}"]
+        for clip, tools in clips.items() for tool, one in tools.items()
+    ]
+    heads = ["clip, tool", "face-frames covered", "leaks", "longest, frames", "people never exposed", "frames / s"]
+    return [table("Redacted clips whose faces are known. A person who is bare in one frame can be named by it.",
+                  heads, body)]
+
+
 def _clip_search(document: Document) -> list[Markup]:
     searched, protocol = document["searched"], document["protocol"]
     body = [
@@ -255,6 +269,7 @@ _KINDS: dict[str, Callable[[Document], list[Markup]]] = {
     "ensure": _ensure,
     "video_search": _video_search,
     "clip_search": _clip_search,
+    "video": _video,
     "rekognition": _rekognition,
     "calibration": _notes,
     "tuning notes": _notes,

@@ -127,6 +127,15 @@ def test_search_by_video_is_shown_clip_by_clip_and_of_nobody_there_is_no_rate(tm
     assert text.count("0.07 [0.02, 0.12]") == 2 and read.text.count("-") == 2
 
 
+def test_redacted_clips_are_shown_tool_by_tool(tmp_path):
+    coverage = {"coverage": 0.96184, "leak_events": 59, "longest_leak_frames": 7, "tracks": 50,
+                "tracks_never_exposed": 22, "tracks_never_exposed_share": 0.44}
+    record.write(tmp_path / "video.json", "video", {"clips": {"street": {"deface": {
+        "frames_per_s": 1.95, "coverage": coverage}}}})
+    _, read, unknown = shown(tmp_path / "video.json")
+    assert unknown == [] and {"street, deface", "96.18%", "59", "7", "22 of 50", "1.9"} <= set(read.text)
+
+
 def test_a_searched_clip_names_who_is_above_the_threshold_and_brackets_who_is_not(tmp_path):
     def one(subject, above):
         return {"subject": subject, "similarity": 0.512, "above": above}

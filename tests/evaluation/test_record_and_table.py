@@ -102,6 +102,34 @@ def test_a_result_names_neither_the_computer_nor_its_owner(tmp_path):
     assert getpass.getuser() not in json.dumps(machine)
 
 
+def redacted_clips():
+    def one(coverage, never):
+        return {"frames_per_s": 12.34, "wall_s": 20.0, "cpu_s": 39.0, "coverage": {
+            "coverage": coverage, "leak_events": 59, "longest_leak_frames": 7, "tracks": 50,
+            "tracks_never_exposed": never, "tracks_never_exposed_share": never / 50}}
+
+    street = {"ours": one(0.99712, 49), "deface": one(0.9618, 22)}
+    return {"clips": {"street": street, "hard": {"ours": one(0.99999, 50)}}}
+
+
+def test_redacted_clips_have_a_table_that_rounds_no_leak_away(tmp_path):
+    record.write(tmp_path / "video.json", "video", redacted_clips())
+    assert table.covered(1.0) == "100.00%"
+    assert table.render([tmp_path / "video.json"]).splitlines()[-3:] == [
+        "| street | ours | 99.71% | 59, 7 frames | 98% of 50 | 12.3 |",
+        "|  | deface | 96.18% | 59, 7 frames | 44% of 50 | 12.3 |",
+        "| hard | ours | 99.99% | 59, 7 frames | 100% of 50 | 12.3 |",
+    ]
+
+
+def test_a_result_that_is_not_what_its_kind_says_makes_no_table_and_is_named(tmp_path, capsys):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{table.BEGIN}\nold\n{table.END}")
+    record.write(tmp_path / "results" / "odd.json", "speed", {"run": 3})
+    assert main(["table", "--readme", str(readme), "--results", str(tmp_path / "results")]) == 2
+    assert "odd.json: says it is of kind 'speed'" in capsys.readouterr().err and "old" in readme.read_text()
+
+
 def test_search_by_video_has_a_table_that_names_its_clips_once(tmp_path):
     def ways(value):
         return {way: rate(value) for way in ("one_frame", "best_frame", "average")}
