@@ -152,7 +152,7 @@ def _video(path: Path, document: dict[str, Any]) -> str:
         for number, (tool, one) in enumerate(tools.items())
     ]
     caption = (
-        "Redacted clips whose faces are known: face-frames of which at least 95 % was destroyed, leaks and the longest, "
+        "Redacted clips with known faces: face-frames of which at least 95 % was destroyed, leaks and the longest, "
         "people of whom none leaked, frames a second. A person who is bare in one frame can be named by it. "
         f"Source: `{path.parent.name}/{path.name}`."
     )
