@@ -237,11 +237,15 @@ def _tag(stream: VideoStream) -> str:
 
 def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
     reason = "it holds none"
-    for packet in container.demux(stream):
+    packets = container.demux(stream)
+    while True:
         try:
+            packet = next(packets, None)
+            if packet is None:
+                break
             for frame in packet.decode():
                 return frame
-        except av.error.FFmpegError as error:
+        except av.error.FFmpegError as error:  # of the demuxer, which then has no more; or of one packet
             reason = _reason(error)
     raise ClipUnreadable(f"{path}: not one frame can be decoded ({reason}). Nothing was read.")
 
@@ -277,7 +281,7 @@ def _orientation(frame: VideoFrame, path: Path) -> tuple[int, bool]:
     """Degrees clockwise, and whether mirrored before; from the display matrix."""
     matrix = _side_data(frame, "DISPLAYMATRIX")
     if matrix is None:
-        return 0, False
+        return -frame.rotation % 360 // 90 * 90, False  # counter-clockwise; 0 where nothing is said
     a, b, _, c, d = struct.unpack_from("<5i", matrix)
     length = max(abs(a), abs(b), abs(c), abs(d)) or 1
     a, b, c, d = (round(value / length, 3) for value in (a, b, c, d))
@@ -329,14 +333,11 @@ def _content_light(data: bytes | None) -> tuple[int, int] | None:
 
 
 def _side_data(frame: VideoFrame, name: str) -> bytes | None:
-    try:
+    with contextlib.suppress(ValueError):  # a kind that PyAV does not know hides all the others
         entries = cast(Any, frame.side_data)
         for i in range(len(entries)):  # it is a list with the manners of a mapping
             if entries[i].type.name == name:
                 return bytes(entries[i])
-    except ValueError as error:  # a kind that PyAV does not know hides all the others
-        if name == "DISPLAYMATRIX" and frame.rotation:
-            raise ClipUnsupported(f"the orientation cannot be told ({error}). Nothing was read.") from error
     return None
 
 

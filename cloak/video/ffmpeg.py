@@ -276,7 +276,8 @@ def _trimmed(clip: Clip) -> set[int]:
     """The indices of the sounds that hold more before their start than a decoder needs."""
     found: set[int] = set()
     waiting = {sound.index for sound in clip.sounds}
-    with av.open(f"file:{clip.path}", options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
+    with (contextlib.suppress(FFmpegError),  # what is not told here is told by the decoder of the frames
+          av.open(f"file:{clip.path}", options={"protocol_whitelist": "file"}, metadata_errors="replace") as container):
         for packet in container.demux(container.streams.audio):
             if packet.stream.index in waiting and packet.pts is not None:
                 waiting.remove(packet.stream.index)

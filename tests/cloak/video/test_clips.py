@@ -6,6 +6,7 @@ import dataclasses
 import struct
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 
 import av
 import numpy as np
@@ -191,9 +192,8 @@ def test_times_that_are_missing_or_do_not_rise_are_made_up(make_clip, tmp_path, 
 
 
 def test_what_a_clip_says_agrees_with_ffprobe(make_clip, ffprobe):
-    path, _ = make_clip("a.mp4", "yuv420p", (64, 48), 10, "-vf", "setsar=4/3", "-color_primaries", "bt2020",
-                        "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc", "-color_range", "tv",
-                        codec=LOSSLESS)
+    tags = "range=tv:color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020nc"
+    path, _ = make_clip("a.mp4", "yuv420p", (64, 48), 10, "-vf", f"setsar=4/3,setparams={tags}", codec=LOSSLESS)
     clip = clips.probe(path)
     (stream,) = ffprobe(path, "-show_streams")["streams"]
     assert clip.colour == Colour(stream["color_primaries"], stream["color_transfer"], stream["color_space"],
@@ -308,6 +308,24 @@ def test_a_damaged_frame_is_refused_with_its_time(make_clip, tmp_path):
     refused(path, ClipUnreadable, r"near 0:00:01\.0")
     told: list[str] = []
     assert len(list(clips.frames(clips.probe(path), on_damage=told.append))) >= 49 and told
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ogv", "a.avi"])
+def test_damage_anywhere_is_told_as_an_error_of_ours_or_changes_little(make_clip, tmp_path, name):
+    codec = {"a.ogv": ("libtheora",), "a.avi": ("mpeg4",)}.get(name, LOSSLESS)
+    source, _ = make_clip(name, "yuv420p", (64, 48), 5, codec=codec)
+    whole = source.read_bytes()
+    path, random = tmp_path / "damaged", Random(7)
+    for _ in range(40):
+        data = bytearray(whole)
+        for _ in range(random.randrange(1, 12)):
+            data[random.randrange(min(len(data), 2000))] = random.randrange(256)
+        path.write_bytes(data)
+        try:
+            for frame in clips.frames(clips.probe(path)):
+                assert frame.planes[0].shape == frame.to_rgb().shape[:2]
+        except (ClipUnreadable, ClipUnsupported) as error:
+            assert str(path) in str(error)
 
 
 def test_a_change_of_size_on_the_way_is_refused(make_clip, tmp_path):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from cloak.errors import EncodingFailed, OutputRefused, SettingsInvalid
+from cloak.files import pending_file
 from cloak.video import clips, ffmpeg
 from cloak.video.ffmpeg import Encoding, write
 
@@ -385,6 +386,25 @@ def test_an_error_of_ours_ends_ffmpeg_too(make_clip, tmp_path, monkeypatch):
     assert started[-1].poll() is not None and started[-1].returncode != 0
 
 
+def test_a_file_that_is_not_whole_never_gets_its_name(make_clip, tmp_path):
+    clip = clips.probe(make_clip("a.mkv")[0])
+    (tmp_path / "new").mkdir()
+    out = tmp_path / "new" / "out.mp4"
+
+    def breaking():
+        yield next(clips.frames(clip))
+        raise EncodingFailed("no more")
+
+    with pytest.raises(EncodingFailed), pending_file(out, overwrite=False, inputs=[clip.path]) as pending:
+        write(clip, pending.temporary, breaking(), EXACT, suffix=out.suffix)
+    assert list(out.parent.iterdir()) == []
+    with pending_file(out, overwrite=False, inputs=[clip.path]) as pending:
+        write(clip, pending.temporary, clips.frames(clip), EXACT, suffix=out.suffix)
+        assert stat.S_IMODE(pending.temporary.stat().st_mode) == 0o600
+        pending.commit()
+    assert list(out.parent.iterdir()) == [out] and shown(out) == shown(clip.path)
+
+
 def test_a_full_disk_is_named(make_clip):
     clip = clips.probe(make_clip("a.mkv", "yuv420p", (320, 240), 10)[0])
     with pytest.raises(OutputRefused, match="disk is full"):
@@ -397,6 +417,7 @@ def test_a_limit_on_file_sizes_is_named(make_clip, tmp_path):
 import resource
 from pathlib import Path
 from cloak.errors import OutputRefused
+from cloak.files import pending_file
 from cloak.video import clips, ffmpeg
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 clip = clips.probe(Path({str(path)!r}))
