@@ -149,9 +149,10 @@ def frames(clip: Clip, *, start: int = 0, on_damage: Callable[[str], None] | Non
         stream.thread_count = min(os.cpu_count() or 1, MAX_THREADS)
         clock = _Clock(clip)
         ends = _Ends(float(clip.start * clip.time_base))
-        number = 0
+        number = turned = 0
         for picture in _pictures(container, stream, ends, clock, damaged):
-            _check_same(clip, picture, clock)
+            turned = picture.rotation if number == 0 else turned
+            _check_same(clip, picture, turned, clock)
             time = clock.tick(picture)
             if number >= start:
                 yield Frame(number, time, clock.seconds, _planes(clip, picture), _rgb_of(clip, picture))
@@ -481,12 +482,11 @@ def _pictures(container: InputContainer, stream: VideoStream, ends: _Ends, clock
             yield picture
 
 
-def _check_same(clip: Clip, picture: VideoFrame, clock: _Clock) -> None:
+def _check_same(clip: Clip, picture: VideoFrame, turned: int, clock: _Clock) -> None:
     size = (picture.height, picture.width) if clip.rotation in (90, 270) else (picture.width, picture.height)
-    if size == clip.size and picture.format.name == clip.pixel_format:
-        matrix = _side_data(picture, "DISPLAYMATRIX")
-        if matrix is None or _orientation(picture, clip.path) == (clip.rotation, clip.is_mirrored):
-            return
+    # Not by the display matrix: PyAV lets a frame whose side data was looked at live until the garbage is collected.
+    if size == clip.size and picture.format.name == clip.pixel_format and picture.rotation in (turned, 0):
+        return
     raise ClipUnsupported(f"{clip.path}: from {time_code(clock.seconds)} on its pictures have another size, pixel "
                           f"format or orientation ({size[0]} x {size[1]}, {picture.format.name}). Split it there. "
                           "The rest was not read.")
