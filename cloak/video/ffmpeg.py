@@ -164,9 +164,10 @@ def _encoders(binary: str) -> frozenset[str]:
 
 
 def _asked(*command: str) -> str:
+    """All it says; nothing where it does not run."""
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
-        return run.stdout.decode("utf-8", "replace")
+        return (run.stdout + run.stderr).decode("utf-8", "replace")
     return ""
 
 
@@ -433,12 +434,10 @@ def _chroma_location(clip: Clip, binary: str) -> str | None:
         return None
     stored = clip.colour.chroma_location
     if stored is None:
-        run = subprocess.run([binary, "-hide_banner", "-nostdin", "-loglevel", "verbose", "-protocol_whitelist", "file",
-                              "-i", f"file:{clip.path}"],
-                             stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        said = _asked(binary, "-hide_banner", "-nostdin", "-loglevel", "verbose", "-protocol_whitelist", "file",
+                      "-i", f"file:{clip.path}")
         width, height = clip.size if clip.rotation in (0, 180) else clip.size[::-1]
-        found = re.search(rf"Video: .*\b(left|center|topleft|top|bottomleft|bottom)\), {width}x{height}\b",
-                          run.stderr.decode("utf-8", "replace"))
+        found = re.search(rf"Video: .*\b(left|center|topleft|top|bottomleft|bottom)\), {width}x{height}\b", said)
         stored = found[1] if found else None
     if clip.rotation == 0 or stored == "center":
         return stored
