@@ -64,6 +64,14 @@ class CenterFace:
         """See `Detector`. One picture, and of it one tile, after the other: memory does not grow with either."""
         return [self._find(picture) for picture in pictures]
 
+    def glance(self, pixels: Pixels, min_score: float) -> Faces:
+        """One pass over the picture as it is, for video: no tiles, no reductions, any threshold.
+
+        Takes about 270 bytes per pixel at once.
+        """
+        faces = _merge([self._decode(pixels, min_score)])
+        return Faces(faces.boxes, faces.landmarks - np.float32(0.5), faces.scores)
+
     def _find(self, pixels: Pixels) -> Faces:
         height, width = pixels.shape[:2]
         found = []
@@ -86,14 +94,14 @@ class CenterFace:
         # (0.0 to 0.3 px off) and moved its landmarks by 0.5 px. Landmarks here count from pixel centres.
         return Faces(faces.boxes, faces.landmarks - np.float32(0.5), faces.scores)
 
-    def _decode(self, tile: Pixels) -> Faces:
+    def _decode(self, tile: Pixels, min_score: float = MIN_SCORE) -> Faces:
         """All candidates of one tile, in pixels of the tile counted from corners."""
         rows, columns = (-side % _SIDE_MULTIPLE_PX for side in tile.shape[:2])
         padded = cv2.copyMakeBorder(tile, 0, rows, 0, columns, cv2.BORDER_CONSTANT)
         with self._one_at_a_time:
             self._net.setInput(cv2.dnn.blobFromImage(padded))  # RGB from 0 to 255, no mean
             score, log_size, offset, landmarks = (blob[0] for blob in self._net.forward(_MAPS))
-        row, column = np.nonzero(score[0] >= MIN_SCORE)
+        row, column = np.nonzero(score[0] >= min_score)
         cell = np.stack([column, row], axis=1)
         # The maps say y before x
         size = np.exp(log_size[::-1, row, column].T) * _CELL_PX

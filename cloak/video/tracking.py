@@ -1,0 +1,244 @@
+"""Makes tracks of what the detection pass saw: pure, no picture needed.
+
+Every track is gapless and stays within its shot. Recall comes first: short tracks are kept, gaps are filled, and each
+end is extended, for a face that a detector sees now was there a moment before and will be there a moment after.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cloak.video.looking import Look, Place, Sighting
+from cloak.video.types import Box, Spot, Track
+
+# A track is begun by one sighting of this score, or by so many of the detector's lower threshold
+START_SCORE, START_SUM = 0.4, 0.8
+# Frames over which a hidden face is taken for the same when it comes out where it was heading
+_LONGEST_GAP = 30
+# How far from each other the ends may meet, of the face's height: at once, and more with each frame between
+_MEETING, _MEETING_PER_FRAME = 0.6, 0.02
+_SIZES = 1.6
+# Frames by which a track is extended where it begins or ends for no reason; to the picture's edge where that is near
+_EXTENSION, _EXTENSION_TO_EDGE = 5, 15
+# Frames beyond the first and the last sighting in which a face that was only followed is believed: pixels alone take
+# a wall for a face as well
+_FOLLOWED_BEYOND = 8
+_GROWTH = 0.02  # of its size, per extended frame
+_SPEED_FRAMES = 6  # over which the speed at an end is taken
+
+
+@dataclass(slots=True)
+class _Chain:
+    """One face as far as the looks link it: a gapless run of spots, and the frames that its shot spans."""
+
+    spots: list[Spot]
+    shot: tuple[int, int]
+
+    @property
+    def first(self) -> int:
+        return self.spots[0].frame
+
+    @property
+    def last(self) -> int:
+        return self.spots[-1].frame
+
+    @property
+    def seen(self) -> list[Spot]:
+        return [spot for spot in self.spots if spot.source == "seen"]
+
+
+def cuts(looks: Sequence[Look]) -> tuple[int, ...]:
+    """Frames that begin a new shot, the first not among them."""
+    return tuple(one.frame for one in looks[1:] if one.begins_shot)
+
+
+def tracks(looks: Sequence[Look], size: tuple[int, int], frames: int) -> tuple[Track, ...]:
+    """All faces of a clip of `frames` frames of `size` (width, height), numbered as `Track` says."""
+    chains = [chain for chain in _merged(_linked(looks, frames)) if _is_believed(chain)]
+    made = [_extended(chain, size) for chain in chains]
+    made.sort(key=lambda track: (track.spots[0].frame, track.spots[0].box))
+    return tuple(replace(track, number=number, spots=_with_points(track.spots))
+                 for number, track in enumerate(made, 1))
+
+
+def _linked(looks: Sequence[Look], frames: int) -> list[_Chain]:
+    """Chains of sightings, as the looks link them."""
+    starts = [one.frame for one in looks if one.begins_shot]
+    ends = [*starts[1:], frames]
+    chains: list[_Chain] = []
+    before: list[_Chain] = []
+    shot = (0, frames - 1)
+    for one in looks:
+        if one.begins_shot:
+            before = []
+            shot = (one.frame, ends[starts.index(one.frame)] - 1)
+        for index, path in one.ended:
+            before[index].spots += [_spot(place) for place in path]
+        here = []
+        for sighting in one.sightings:
+            if sighting.before is None:
+                chain = _Chain([], shot)
+                chains.append(chain)
+            else:
+                chain = before[sighting.before]
+            chain.spots += [_spot(place) for place in sighting.path]
+            chain.spots.append(_seen(one.frame, sighting))
+            here.append(chain)
+        before = here
+    for chain in chains:
+        seen = chain.seen
+        first, last = seen[0].frame - _FOLLOWED_BEYOND, seen[-1].frame + _FOLLOWED_BEYOND
+        chain.spots = [spot for spot in chain.spots if first <= spot.frame <= last]
+    return chains
+
+
+def _spot(place: Place) -> Spot:
+    return Spot(place.frame, place.box, 0.0, "followed" if place.alike > 0 else "filled")
+
+
+def _seen(frame: int, sighting: Sighting) -> Spot:
+    if sighting.unseen:
+        return Spot(frame, sighting.box, 0.0, "followed")
+    return Spot(frame, sighting.box, sighting.score, "seen", sighting.landmarks)
+
+
+def _is_believed(chain: _Chain) -> bool:
+    seen = chain.seen
+    return sum(spot.score for spot in seen) >= START_SUM or max(spot.score for spot in seen) >= START_SCORE
+
+
+def _merged(chains: Sequence[_Chain]) -> list[_Chain]:
+    """Chains of one face that was hidden for a while made one, nearest first."""
+    chains = list(chains)
+    while True:
+        costs = []
+        for i, a in enumerate(chains):
+            for j, b in enumerate(chains):
+                if i != j and a.shot == b.shot:
+                    cost = _gap(a, b)
+                    if cost is not None:
+                        costs.append((cost, i, j))
+        taken: set[int] = set()
+        grown: list[_Chain] = []
+        for _, i, j in sorted(costs):
+            if i not in taken and j not in taken:
+                taken |= {i, j}
+                grown.append(_bridged(chains[i], chains[j]))
+        if not taken:
+            return chains
+        chains = [chain for i, chain in enumerate(chains) if i not in taken] + grown
+
+
+def _gap(a: _Chain, b: _Chain) -> float | None:
+    """How badly `b` continues `a`: how far apart they are where they come closest, or None."""
+    end, start = a.seen[-1], b.seen[0]
+    if not 0 < start.frame - end.frame <= _LONGEST_GAP:
+        return None
+    heights = end.box[3] - end.box[1], start.box[3] - start.box[1]
+    if not 1 / _SIZES <= heights[0] / heights[1] <= _SIZES:
+        return None
+    low, high = min(a.last, b.first), max(a.last, b.first)
+    away = min(_apart(_at(a, frame), _at(b, frame)) for frame in range(low, high + 1)
+               if end.frame <= frame <= start.frame) if low <= start.frame and high >= end.frame else math.inf
+    allowed = _MEETING + _MEETING_PER_FRAME * max(0, b.first - a.last)
+    return away / allowed if away < allowed else None
+
+
+def _at(chain: _Chain, frame: int) -> Box:
+    """Where it is, or was heading."""
+    if chain.first <= frame <= chain.last:
+        return chain.spots[frame - chain.first].box
+    end = chain.spots[0] if frame < chain.first else chain.spots[-1]
+    dx, dy = _speed(chain.spots, at_start=frame < chain.first)
+    steps = frame - end.frame
+    return (end.box[0] + dx * steps, end.box[1] + dy * steps, end.box[2] + dx * steps, end.box[3] + dy * steps)
+
+
+def _speed(spots: Sequence[Spot], *, at_start: bool) -> NDArray[np.float64]:
+    """Pixels per frame, forwards in time, at one end of a track."""
+    part = spots[: _SPEED_FRAMES + 1] if at_start else spots[-_SPEED_FRAMES - 1 :]
+    if len(part) < 2:
+        return np.zeros(2)
+    first, last = (np.array(spot.box).reshape(2, 2).mean(0) for spot in (part[0], part[-1]))
+    speed: NDArray[np.float64] = (last - first) / (part[-1].frame - part[0].frame)
+    return speed
+
+
+def _bridged(a: _Chain, b: _Chain) -> _Chain:
+    """`a` up to where they meet, then `b`; between them straight on."""
+    if b.first <= a.last:
+        end, start = a.seen[-1].frame, b.seen[0].frame
+        shared = [frame for frame in range(max(b.first, end), min(a.last, start) + 1)]
+        meet = min(shared, key=lambda frame: _apart(_at(a, frame), _at(b, frame)))
+        return _Chain([s for s in a.spots if s.frame < meet] + [s for s in b.spots if s.frame >= meet], a.shot)
+    gap = b.first - a.last
+    ends = np.array(a.spots[-1].box), np.array(b.spots[0].box)
+    between = [Spot(a.last + n, _rounded(ends[0] + (ends[1] - ends[0]) * n / gap), 0.0, "filled")
+               for n in range(1, gap)]
+    return _Chain(a.spots + between + b.spots, a.shot)
+
+
+def _extended(chain: _Chain, size: tuple[int, int]) -> Track:
+    """Both ends prolonged within the shot, straight on and growing."""
+    seen = chain.seen
+    spots = list(chain.spots)
+    is_lost = False
+    for at_start in (True, False):
+        end = spots[0] if at_start else spots[-1]
+        room = end.frame - chain.shot[0] if at_start else chain.shot[1] - end.frame
+        beyond = seen[0].frame - end.frame if at_start else end.frame - seen[-1].frame
+        speed = _speed(spots, at_start=at_start) * (-1 if at_start else 1)
+        box = np.array(end.box)
+        centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+        leaves = next((n for n in range(1, _EXTENSION_TO_EDGE + 1) if _is_outside(centre + speed * n, half, size)),
+                      None)
+        is_lost |= room > 0 and leaves is None
+        more = []
+        for n in range(1, min(room, leaves or max(0, _EXTENSION - beyond)) + 1):
+            middle, reach = centre + speed * n, half * (1 + _GROWTH * n)
+            more.append(Spot(end.frame + (-n if at_start else n), _rounded([*(middle - reach), *(middle + reach)]),
+                             0.0, "extended"))
+        spots = more[::-1] + spots if at_start else spots + more
+    return Track(0, tuple(spots), is_lost)
+
+
+def _is_outside(centre: NDArray[np.float64], half: NDArray[np.float64], size: tuple[int, int]) -> bool:
+    return bool((centre + half <= 0).any() or (centre - half >= size).any())
+
+
+def _with_points(spots: Sequence[Spot]) -> tuple[Spot, ...]:
+    """Every spot with landmarks: those of the nearest sightings, moved along with the box."""
+    known = [(spot.frame, (np.array(spot.landmarks) - spot.box[:2]) / _sides(spot.box))
+             for spot in spots if spot.landmarks is not None]
+    if not known:
+        return tuple(spots)
+    frames = np.array([frame for frame, _ in known], np.float64)
+    shares = np.stack([points for _, points in known]).reshape(len(known), -1)
+    filled = []
+    for spot in spots:
+        if spot.landmarks is None:
+            share = np.array([np.interp(spot.frame, frames, column) for column in shares.T]).reshape(-1, 2)
+            points = spot.box[:2] + share * _sides(spot.box)
+            spot = replace(spot, landmarks=tuple((round(float(x), 1), round(float(y), 1)) for x, y in points))
+        filled.append(spot)
+    return tuple(filled)
+
+
+def _sides(box: Box) -> NDArray[np.float64]:
+    return np.array([box[2] - box[0], box[3] - box[1]])
+
+
+def _apart(a: Box, b: Box) -> float:
+    """Between the centres, in heights of the mean box."""
+    return math.hypot((a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2) / max(
+        1e-6, (a[3] - a[1] + b[3] - b[1]) / 2)
+
+
+def _rounded(box: Sequence[float] | NDArray[np.float64]) -> Box:
+    x1, y1, x2, y2 = (round(float(v), 1) for v in box)
+    return (x1, y1, x2, y2)
