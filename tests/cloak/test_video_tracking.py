@@ -90,8 +90,8 @@ def test_a_face_is_covered_before_it_was_first_seen_and_after_it_was_last_seen_w
     looks = walk({20: (300, 100)}, range(50))
     linked = [Look(n, n == 0, (Sighting(box_at(300 + 4 * (n - 20), 100), 0.9, before=0 if n > 20 else None),)
                    if 20 <= n <= 24 else (), ((0, ()),) if n == 25 else ()) for n in range(50)]
-    for given, speed in ((looks, 0), (linked, 4)):
-        (track,) = tracking.tracks(given, SIZE, 50)
+    for clip, speed in ((looks, 0), (linked, 4)):
+        (track,) = tracking.tracks(clip, SIZE, 50)
         assert track.is_lost
         before = [spot for spot in track.spots if spot.frame < 20]
         assert len(before) >= 3 and all(spot.source == "extended" for spot in before)
