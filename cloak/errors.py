@@ -49,6 +49,10 @@ class ChoicesInvalid(CloakError, ValueError):
     """What a person chose cannot be read, or speaks of a face or region that the photo does not have."""
 
 
+class PlanInvalid(CloakError, ValueError):
+    """A plan for a clip cannot be read, contradicts itself, or was made for another clip."""
+
+
 class NotEnsured(CloakError):
     """A face is still matched after everything was done that `ensure` can do."""
 

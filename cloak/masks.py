@@ -90,7 +90,7 @@ def head(box: NDArray[np.floating], landmarks: NDArray[np.floating] | None) -> P
     if landmarks is None:
         (left, top), (right, bottom) = edges
         return Patch(int(left), int(top), np.ones((bottom - top, right - left), np.bool_))
-    up, turned = _pose(np.asarray(landmarks, np.float64))
+    (up,), (turned,) = poses(np.asarray(landmarks)[None])
     right_hand = np.array([-up[1], up[0]])
     # The box is upright, the head need not be: of a lying one the box's width is the height
     level = float(up[1] ** 2)
@@ -119,23 +119,22 @@ def _cubes(along: NDArray[np.float64], upwards: NDArray[np.float64]) -> NDArray[
     return cubes
 
 
-def _pose(landmarks: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Which way is up for a face, a unit vector, and how far it is turned: -1 and 1 are profiles, 1 looks to its
-    own left, image-right of an upright head.
+def poses(landmarks: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Which way is up for each face, unit vectors (N, 2), and how far it is turned, (N,): -1 and 1 are profiles, 1
+    looks to its own left, image-right of an upright head. `landmarks`, (N, 5, 2), that say nothing mean upright.
     """
-    if not np.isfinite(landmarks).all():
-        return np.array([0.0, -1.0]), 0.0
-    left_eye, right_eye, nose, left_mouth, right_mouth = landmarks
+    points = np.asarray(landmarks, np.float64)
+    is_known = np.asarray(np.isfinite(points).all((1, 2)))
+    points = np.where(is_known[:, None, None], points, 0.0)
+    left_eye, right_eye, nose, left_mouth, right_mouth = np.moveaxis(points, 1, 0)
     across = right_eye - left_eye
     # The eyes give the roll of a face seen from the front, the line to the mouth that of one in profile
-    upwards = (left_eye + right_eye - left_mouth - right_mouth) / 2
-    up = upwards + np.array([across[1], -across[0]])
-    length = float(np.linalg.norm(up))
-    if length < 1e-6:
-        return np.array([0.0, -1.0]), 0.0
-    up = up / length
-    right_hand = np.array([-up[1], up[0]])
+    up = (left_eye + right_eye - left_mouth - right_mouth) / 2 + across[:, ::-1] * (1, -1)
+    length = np.hypot(*up.T)
+    is_known &= length >= 1e-6
+    up = np.where(is_known[:, None], up / np.maximum(length, 1e-6)[:, None], (0.0, -1.0))
+    right_hand = up[:, ::-1] * (-1, 1)
     # The nose is half way between the eyes from the front, and beyond one of them in profile
-    offset = float((nose - landmarks[[0, 1, 3, 4]].mean(0)) @ right_hand)
-    width = max(float(across @ right_hand), float((right_mouth - left_mouth) @ right_hand), 1e-6)
-    return up, float(np.clip(offset / width, -1, 1))
+    offset = ((nose - points[:, [0, 1, 3, 4]].mean(1)) * right_hand).sum(1)
+    width = np.maximum((across * right_hand).sum(1), ((right_mouth - left_mouth) * right_hand).sum(1)).clip(1e-6)
+    return up, np.where(is_known, np.clip(offset / width, -1, 1), 0.0)
