@@ -22,12 +22,13 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 import cloak
-from cloak import cli_models
+from cloak import cli_models, cli_video
 from cloak.choices import Choices, parse_numbers, parse_region, read_choices
 from cloak.choices import to_json as form_of
 from cloak.errors import ChoicesInvalid, CloakError, OutputRefused, PhotoUnreadable
 from cloak.files import check_output, fitted_name, output_path_for, shown, write_new
 from cloak.inputs import Gathered, Source, gather
+from cloak.outputs import folders, places
 from cloak.report import to_dict
 from cloak.settings import PRESETS, Progress, Settings
 from cloak.terminal import DONE, FAILED, MATCHED, NO_FACE, AsJson
@@ -72,6 +73,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_models.app, name="models")
+cli_video.add_to(app)
 
 Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Photos (JPEG, PNG, WebP, TIFF, HEIC, AVIF) "
                                                                  "and folders of them.",
@@ -242,7 +244,7 @@ def faces(
             check_output(choices, overwrite=overwrite, inputs=[source.path for source in gathered.sources])
         rows: list[dict[str, Any]] = [_unread(folder, why) for folder, why in gathered.unreadable]
         form: dict[str, Choices] = {}
-        with _folders([path for path in pictures if isinstance(path, Path)] if output is not None else []):
+        with folders([path for path in pictures if isinstance(path, Path)] if output is not None else []):
             for source, picture in zip(gathered.sources, pictures):
                 row = _look(source, picture, settings, form)
                 rows.append(row)
@@ -362,7 +364,7 @@ def _outputs(
         where = out if out is None or source.name.parent == Path() else f"{Path(out) / source.name.parent}{os.sep}"
         return output_path_for(source.path, where, several=several, mark=mark, keep_heic=keep_heic)
 
-    return _once_each(gathered, place, tolerant=several)
+    return places(gathered, place, tolerant=several)
 
 
 def _pictures(gathered: Gathered, out: str | None) -> list[Path | str]:
@@ -371,30 +373,7 @@ def _pictures(gathered: Gathered, out: str | None) -> list[Path | str]:
         folder = source.path.parent if out is None else Path(out) / source.name.parent
         return folder / fitted_name(source.path.stem, ".faces.jpg")
 
-    return _once_each(gathered, place, tolerant=True)
-
-
-def _once_each(gathered: Gathered, place: Callable[[Source], Path], *, tolerant: bool) -> list[Path | str]:
-    """The place of each source; the reason instead where it has none, or where another one has it already."""
-    places: list[Path | str] = []
-    first: dict[str, Path] = {}
-    for source in gathered.sources:
-        try:
-            output = place(source)
-        except OutputRefused as error:
-            if not tolerant:
-                raise
-            places.append(str(error))
-            continue
-        # Memory cards and many disks do not tell IMG_1.JPG from img_1.jpg
-        key = os.path.realpath(output).casefold()
-        if key in first:
-            places.append(f"{source.path}: {first[key]} is written to {output} too, and one of them would be lost. "
-                          "Rename one. Nothing was written for this one.")
-        else:
-            places.append(output)
-            first[key] = source.path
-    return places
+    return places(gathered, place, tolerant=True)
 
 
 def _protect(
@@ -410,7 +389,7 @@ def _protect(
     outputs = _outputs(gathered, inputs, out, default, keep_heic=settings.keep_heic)
     ready = [(source.path, output) for source, output in zip(gathered.sources, outputs) if isinstance(output, Path)]
     done: dict[Path, Outcome] = {}
-    with _folders([output for _, output in ready] if out is not None else []), _progress_bar() as progress:
+    with folders([output for _, output in ready] if out is not None else []), _progress_bar() as progress:
         for outcome in _engine("cloak_photos")([path for path, _ in ready], [output for _, output in ready], settings,
                                                choices=chosen, reference_photos=reference, progress=progress):
             done[outcome.input] = outcome
@@ -422,26 +401,6 @@ def _protect(
         done[source.path] if isinstance(output, Path) else Outcome(source.path, None, None, output, "failed")
         for source, output in zip(gathered.sources, outputs)
     ]
-
-
-@contextlib.contextmanager
-def _folders(outputs: list[Path]) -> Iterator[None]:
-    """Makes the folders of the outputs; afterwards those of them that stayed empty are removed again."""
-    made: list[Path] = []
-    try:
-        for folder in dict.fromkeys(output.parent for output in outputs):
-            for one in reversed([one for one in (folder, *folder.parents) if not one.is_dir()]):
-                try:
-                    one.mkdir()
-                except OSError as error:
-                    raise OutputRefused(f"{one}: the folder cannot be made ({error.strerror}). Choose another. "
-                                        "Nothing was written.") from error
-                made.append(one)
-        yield
-    finally:
-        for folder in reversed(made):
-            with contextlib.suppress(OSError):  # only where nothing came to lie in it
-                folder.rmdir()
 
 
 def _look(source: Source, picture: Path | str | None, settings: Settings, form: dict[str, Choices]) -> dict[str, Any]:

@@ -9,10 +9,16 @@ from pathlib import Path
 
 from cloak.formats import sniff
 
-# What photos are called; a file with such a name in a folder is taken for one, so that a broken one is reported
+# What photos and videos are called; a file with such a name in a folder is taken for one, so that a broken one is
+# reported
 SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".heic", ".heif", ".hif", ".avif", ".gif",
     ".bmp", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2",
+})
+
+CLIPS = frozenset({
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".vob", ".wmv", ".asf",
+    ".flv", ".ogv", ".3gp", ".3g2", ".mxf", ".insv", ".lrv", ".mod", ".dv",
 })
 
 
@@ -33,7 +39,7 @@ class Gathered:
     unreadable: tuple[tuple[Path, str], ...]  # folders, with the reason
 
 
-def gather(inputs: Sequence[Path], *, leave_out: Path | None = None) -> Gathered:
+def gather(inputs: Sequence[Path], *, leave_out: Path | None = None, clips: bool = False) -> Gathered:
     """The files among `inputs`, and the photos below the folders among them, in the order of their names.
 
     Links to folders are not followed, so that nothing is done twice or without end. Hidden files are left alone: the
@@ -41,6 +47,7 @@ def gather(inputs: Sequence[Path], *, leave_out: Path | None = None) -> Gathered
 
     Args:
         leave_out: a folder that is not entered: the output, where it lies within an input.
+        clips: videos instead, which are told by their names alone.
     """
     sources: list[Source] = []
     left_alone: list[Path] = []
@@ -60,7 +67,9 @@ def gather(inputs: Sequence[Path], *, leave_out: Path | None = None) -> Gathered
             )
             for name in sorted(names):
                 file = Path(folder, name)
-                if not name.startswith(".") and (file.suffix.lower() in SUFFIXES or _is_picture(file)):
+                is_one = file.suffix.lower() in CLIPS if clips else \
+                    file.suffix.lower() in SUFFIXES or _is_picture(file)
+                if not name.startswith(".") and is_one:
                     sources.append(Source(file, file.relative_to(path)))
                 else:
                     left_alone.append(file)

@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"crops"},
     {"report", "grids", "contact", "inputs", "calibration", "detectors", "surrogates", "attacks", "obfuscators",
      "fetching", "terminal"},
-    {"objectives", "networks"},
+    {"objectives", "networks", "outputs"},
     {"references"},
     {"video"},
     {"protect", "verify", "adding"},

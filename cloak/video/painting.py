@@ -35,9 +35,9 @@ class Painter:
                                       "Nothing was written.")
             self._picture = covers.read_picture(look.picture, self._palette, look.colour)
 
-    def paint(self, frame: Frame) -> None:
-        """Cover the frame's faces in its planes. No other sample changes: of luma none outside the covers, of chroma
-        none that no covered pixel, or neighbour of one, has a part in.
+    def paint(self, frame: Frame) -> list[Cover]:
+        """Cover the frame's faces in its planes, and say which covers these are. No other sample changes: of luma none
+        outside the covers, of chroma none that no covered pixel, or neighbour of one, has a part in.
 
         Raises:
             ValueError: the frame has another size than the plan.
@@ -47,11 +47,11 @@ class Painter:
             raise ValueError(f"frame {frame.number} has {planes[0].shape[1]} x {planes[0].shape[0]} pixels, the plan "
                              f"is for {self._plan.size[0]} x {self._plan.size[1]}. It was not painted")
         if not self._look.is_within(frame.seconds):
-            return
+            return []
         if self.shapes.is_whole(frame.number):
             for plane, value in zip(planes, self._solid):
                 plane[...] = value
-            return
+            return []
         wanted = self.shapes.at(frame.number)
         steps = [subsampling(planes[0].shape, plane.shape) for plane in planes]
         patches: list[dict[tuple[int, int], Patch]] = [
@@ -63,6 +63,7 @@ class Painter:
                 if mask.size:
                     window = plane[rows, columns]
                     np.copyto(window, self._values(cover, of_step[step], index, step, rows, columns, plane), where=mask)
+        return wanted
 
     def _choose_colours(self, wanted: list[Cover], patches: list[dict[tuple[int, int], Patch]],
                         planes: tuple[Plane, ...], steps: list[tuple[int, int]]) -> None:

@@ -61,7 +61,7 @@ class Shapes:
         self._outlines: OrderedDict[tuple[int, int, int, int], Patch] = OrderedDict()
         self._by_frame: dict[int, list[int]] = {}
         for index, track in enumerate(self._hidden):
-            shot = _shot(plan, track.spots[0].frame)
+            shot = self.shot(track.spots[0].frame)
             first, last = track.spots[0].frame - NEIGHBOURS, track.spots[-1].frame + NEIGHBOURS
             for number in range(max(first, shot[0]), min(last, shot[1]) + 1):
                 self._by_frame.setdefault(number, []).append(index)
@@ -71,6 +71,10 @@ class Shapes:
             window = _window(patch.left, patch.top, patch.mask)
             self._areas.append(Cover(("area", index), look.style, patch, window))
         self._whole = lost_frames(plan) if look.paranoid else []
+
+    def shot(self, number: int) -> tuple[int, int]:
+        """First and last frame of the shot that a frame is in."""
+        return _shot(self._plan, number)
 
     def is_whole(self, number: int) -> bool:
         """Whether the whole frame is covered, because a track is lost in it."""
