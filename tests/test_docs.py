@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
 from PIL import Image
 
@@ -51,13 +52,32 @@ def folder(tmp_path, portrait):
 
 def test_every_cloak_command_of_the_readme_runs(folder):
     examples = commands("cloak")
-    assert {words[1] for words in examples} == {"photo", "faces", "verify", "models"}
+    assert {words[1] for words in examples} == {"photo", "faces", "verify", "video", "models"}
     command = Path(sys.executable).with_name("cloak")
-    for words in (words for words in examples if words[1] != "models"):
+    for words in (words for words in examples if words[1] not in ("video", "models")):
         run = subprocess.run([command, *words[1:]], cwd=folder, capture_output=True, text=True)
         # 3 is an honest verdict on one portrait, not a command that does not work.
         assert run.returncode in (0, 3) and run.stdout, f"{shlex.join(words)}: {run.returncode}\n{run.stderr}"
     for name in ("march.cloaked.jpg", "march.cloaked.jpg.json", "for-the-web/crowd.png"):
+        assert (folder / name).is_file(), name
+
+
+def test_every_video_command_of_the_readme_runs(folder, monkeypatch):
+    from typer.testing import CliRunner
+
+    from cloak import cli
+    with Image.open(folder / "march.jpg") as image, av.open(folder / "march.mp4", "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width = stream.height = 256
+        for i in range(28):
+            picture = image.resize((280, 280)).crop((i // 2, 0, i // 2 + 256, 256))
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode())
+    monkeypatch.chdir(folder)
+    for words in (words for words in commands("cloak") if words[1] == "video"):
+        run = CliRunner().invoke(cli.app, words[1:])
+        assert run.exit_code == 0 and run.stdout, f"{shlex.join(words)}: {run.exit_code}\n{run.output}"
+    for name in ("march.redacted.mp4", "march.html", "chosen.mp4.json", "march.plan.json", "planned.mp4"):
         assert (folder / name).is_file(), name
 
 

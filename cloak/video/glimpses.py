@@ -13,6 +13,8 @@ from cloak.types import Pixels
 from cloak.video import clips
 from cloak.video.types import Box, Clip, Spot, Track
 
+_FRAME = (255, 221, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
@@ -57,8 +59,8 @@ def best(track: Track, count: int) -> list[Spot]:
 
 
 def thumbnail(pixels: Pixels, box: Box, side_px: int, *, enlarged: float = 1.8) -> Pixels:
-    """(side_px, side_px, 3): the square around a face, `enlarged` times the longer side of its box; grey beyond the
-    picture.
+    """(side_px, side_px, 3): the square around a face, `enlarged` times the longer side of its box, with the box drawn
+    in, for neighbours may be on it too; grey beyond the picture.
     """
     half = max(enlarged * max(box[2] - box[0], box[3] - box[1]) / 2, 4.0)
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -69,4 +71,8 @@ def thumbnail(pixels: Pixels, box: Box, side_px: int, *, enlarged: float = 1.8) 
     if x1 < x2 and y1 < y2:
         square[y1 - top : y2 - top, x1 - left : x2 - left] = pixels[y1:y2, x1:x2]
     how = cv2.INTER_AREA if side > side_px else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(square, (side_px, side_px), interpolation=how), np.uint8)
+    small = np.asarray(cv2.resize(square, (side_px, side_px), interpolation=how), np.uint8)
+    scale = side_px / side
+    x1, y1, x2, y2 = (round((v - corner) * scale) for v, corner in zip(box, (left, top, left, top)))
+    cv2.rectangle(small, (x1 - 1, y1 - 1), (x2, y2), _FRAME, 1)
+    return small

@@ -10,6 +10,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,8 @@ def _areas(clip: Clip, plan: Plan, settings: VideoSettings, times: dict[int, flo
             raise ChoicesInvalid(f"{clip.path}: the region {region.x},{region.y},{region.width},{region.height} lies "
                                  f"outside the picture of {clip.size[0]} x {clip.size[1]} pixels. Nothing was written.")
         # A frame is shown until the next one: the one before the start is part of the time too
-        inside = [number for number in range(plan.frames) if times.get(number + 1, math.inf) > region.start_s
+        last_end = times.get(plan.frames - 1, math.inf) + 1 / float(clip.rate)
+        inside = [number for number in range(plan.frames) if times.get(number + 1, last_end) > region.start_s
                   and (region.end_s is None or times.get(number, 0.0) < region.end_s)]
         if not inside:
             raise ChoicesInvalid(f"{clip.path}: no frame is shown from {region.start_s:g} to {region.end_s:g} seconds. "
@@ -325,6 +327,7 @@ def _painted(clip: Clip, painter: Painter, plan: Plan, expected: Expected, times
     damage.extend(words for words in found if words not in damage)
 
 
+@cache
 def _second_look() -> checking.Find:
     from cloak.detectors import centerface  # late, for torch takes seconds
 

@@ -29,9 +29,9 @@ WARNING = "This sheet shows faces uncovered. Do not publish it, and delete it wh
 
 # Rules of thumb: a word too many costs a look
 _LOW_SCORE, _SMALL_PX, _SHORT_FRAMES, _SELDOM = 0.5, 28, 6, 0.3
-_PICTURES, _SIDE_PX, _JPEG_QUALITY = 3, 112, 80
+_PICTURES, _SIDE_PX, _JPEG_QUALITY = 5, 96, 80
 # On one PNG; a taller one opens nowhere
-_MOST_ON_PNG, _COLUMNS, _LINE_PX = 600, 4, 17
+_MOST_ON_PNG, _COLUMNS, _LINE_PX = 600, 3, 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,9 @@ td,th{{padding:.3em .7em;border-bottom:1px solid #ccc;text-align:left;vertical-a
 thead th{{position:sticky;top:0;background:#fff}}.risk{{background:#fff3df}}.kept{{background:#ffe1e1}}
 .warning{{padding:.6em;border:3px solid #b00;font-weight:bold}}</style></head><body>
 <h1>Faces of {name}</h1><p class=warning>{WARNING}</p>
-<p>{_summary(rows)} A face that is not here was not found, and stands uncovered: watch the clip too.</p>
-<table><thead><tr><th>track</th><th>first, best and last sights</th><th>from, to</th><th>frames</th><th>height px</th>
+<p>{_summary(rows)} A face that is not here was not found, and stands uncovered: watch the clip too. Keep a track only
+where all its pictures show the same person; those in between are not shown.</p>
+<table><thead><tr><th>track</th><th>best sights, in their order</th><th>from, to</th><th>frames</th><th>height px</th>
 <th>best score</th><th>decision</th><th>look at it, because</th></tr></thead><tbody>
 {chr(10).join(lines)}
 </tbody></table></body></html>
@@ -145,7 +146,7 @@ def draw(rows: Sequence[Row], plan: Plan) -> Pixels:
     canvas.text((10, 6), WARNING, font=large, fill="#b00000")
     canvas.text((10, 6 + _LINE_PX + 5), f"{shown(plan.clip)}: {_summary(rows)}{left_out}", font=font, fill="black")
     canvas.text((10, 6 + 2 * (_LINE_PX + 5)), "A face that is not here was not found, and stands uncovered: watch the "
-                "clip too.", font=font, fill="black")
+                "clip too. Keep a track only where all its pictures show the same person.", font=font, fill="black")
     for place, row in enumerate(drawn):
         x, y = place % columns * width, head + place // columns * height
         fill = "#ffe1e1" if row.track.decision == "keep" else "#fff3df" if row.risks else "#f4f4f4"
