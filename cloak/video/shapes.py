@@ -1,5 +1,4 @@
-"""Which pixels of each frame are covered: heads, with where the face is in neighbouring frames and
-between them, and areas."""
+"""Which pixels of each frame are covered: heads, where the face is in neighbouring frames and between, and areas."""
 
 from __future__ import annotations
 
@@ -7,6 +6,7 @@ import bisect
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ _FOUND_SIZES, _FOUND_GROWTH = 1.0, 0.1
 # Nearer to the edge than this share of its size, a face left the picture and is not lost
 _EDGE_SHARE = 0.25
 
-Placed = tuple[int, int, NDArray[np.bool_]]  # left, top, mask
+Window: TypeAlias = tuple[int, int, int, int]  # x1 y1 x2 y2, half-open, of whole pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Cover:
     key: tuple[str, int]  # "track" and its number, or "area" and its place in the plan
     style: str
     patch: Patch  # may reach over the edges of the picture
-    head: tuple[int, int, int, int]  # x1 y1 x2 y2 of the head, or the area, in this very frame
+    head: Window  # of the head, or the area, in this very frame
 
 
 class Shapes:
@@ -57,7 +57,7 @@ class Shapes:
         self._plan, self._look = plan, look
         self._hidden = [track for track in plan.tracks if track.decision == "hide"]
         self._poses: dict[int, NDArray[np.int8]] = {}
-        self._ways: OrderedDict[tuple[int, int], list[Placed]] = OrderedDict()
+        self._ways: OrderedDict[tuple[int, int], list[Window]] = OrderedDict()
         self._outlines: OrderedDict[tuple[int, int, int, int], Patch] = OrderedDict()
         self._by_frame: dict[int, list[int]] = {}
         for index, track in enumerate(self._hidden):
@@ -68,8 +68,7 @@ class Shapes:
         self._areas = []
         for index, area in enumerate(plan.areas):
             patch = masks.head(np.array(area.box), None)
-            window = _window(patch.left, patch.top, patch.mask)
-            self._areas.append(Cover(("area", index), look.style, patch, window))
+            self._areas.append(Cover(("area", index), look.style, patch, _window(patch)))
         self._whole = lost_frames(plan) if look.paranoid else []
 
     def shot(self, number: int) -> tuple[int, int]:
@@ -91,51 +90,42 @@ class Shapes:
         first = track.spots[0].frame
         nearest = min(max(number - first, 0), len(track.spots) - 1)
         low, high = max(number - NEIGHBOURS - first, 0), min(number + NEIGHBOURS - first, len(track.spots) - 1)
-        pieces = [self._head(track.spots[nearest].box, self._pose_of(index)[nearest])]
-        for at in range(low, high):
-            pieces += self._way(index, at)
-        pieces.append(self._face(track.spots[high].box))
-        return Cover(("track", track.number), track.style or self._look.style, _united(pieces), _window(*pieces[0]))
+        head, inner = self._head(track.spots[nearest].box, self._pose_of(index)[nearest])
+        faces = [face for at in range(low, high) for face in self._way(index, at)]
+        faces.append(_outwards(track.spots[high].box))
+        x1, y1, x2, y2 = inner
+        beyond = [f for f in faces if f[0] < x1 or f[1] < y1 or f[2] > x2 or f[3] > y2]
+        return Cover(("track", track.number), track.style or self._look.style, _united(head, beyond), _window(head))
 
-    def _way(self, index: int, at: int) -> list[Placed]:
-        """The face in the spot at this place of a track, and on its way to the next spot."""
+    def _way(self, index: int, at: int) -> list[Window]:
+        """The box in the spot at this place of a track, and on its way to the next spot."""
         if (known := self._ways.get((index, at))) is not None:
             return known
         box, then = self._hidden[index].spots[at].box, self._hidden[index].spots[at + 1].box
         step_px = _SWEPT_SHARE * min(box[2] - box[0], then[2] - then[0])
         between = min(math.ceil(_distance(box, then) / step_px) - 1, _MOST_BETWEEN)
-        placed = [self._face(box)]
+        faces = [_outwards(box)]
         for step in range(1, between + 1):
             x1, y1, x2, y2 = (a + (b - a) * step / (between + 1) for a, b in zip(box, then))
-            placed.append(self._face((x1, y1, x2, y2)))
-        self._ways[index, at] = placed
+            faces.append(_outwards((x1, y1, x2, y2)))
+        self._ways[index, at] = faces
         while len(self._ways) > _MOST_WAYS:
             self._ways.popitem(last=False)
-        return placed
+        return faces
 
-    def _head(self, box: Box, pose: NDArray[np.int8]) -> Placed:
-        """Hair, ears and chin with the face, of a rounded size and pose; never less than the whole box."""
+    def _head(self, box: Box, pose: NDArray[np.int8]) -> tuple[Patch, Window]:
+        """Hair, ears and chin with the face, of a rounded size and pose; and the rectangle around the box that is
+        certainly inside.
+        """
         left, top, width, height = _rounded(box)
-        roll, turn = int(pose[0]), int(pose[1])
-        outline = self._outline((width, height, roll, turn))
-        return left + outline.left, top + outline.top, outline.mask
-
-    def _face(self, box: Box) -> Placed:
-        """The smallest outline of a rounded size around the whole box."""
-        left, top, width, height = _rounded(box)
-        outline = self._outline((width, height, -1, 0))
-        return left + outline.left, top + outline.top, outline.mask
-
-    def _outline(self, key: tuple[int, int, int, int]) -> Patch:
+        key = (width, height, int(pose[0]), int(pose[1]))
         outline = self._outlines.get(key)
         if outline is None:
-            width, height, roll, turn = key
-            outline = _egg(width, height) if roll < 0 else \
-                masks.head(np.array([0, 0, width, height], float), _landmarks(roll, turn))
+            outline = masks.head(np.array([0, 0, width, height], float), _landmarks(key[2], key[3]))
             self._outlines[key] = outline
             if len(self._outlines) > _MOST_OUTLINES:
                 self._outlines.popitem(last=False)
-        return outline
+        return Patch(left + outline.left, top + outline.top, outline.mask), (left, top, left + width, top + height)
 
     def _pose_of(self, index: int) -> NDArray[np.int8]:
         poses = self._poses.get(index)
@@ -207,22 +197,28 @@ def _shot(plan: Plan, number: int) -> tuple[int, int]:
     return plan.cuts[at - 1] if at else 0, (plan.cuts[at] if at < len(plan.cuts) else plan.frames) - 1
 
 
-def _united(pieces: list[Placed]) -> Patch:
-    """One patch of all pieces; of pieces that are the same, the piece itself."""
-    left, top, mask = pieces[0]
-    if all(piece[2] is mask and piece[0] == left and piece[1] == top for piece in pieces):
-        return Patch(left, top, mask)
-    left, top = min(piece[0] for piece in pieces), min(piece[1] for piece in pieces)
-    right = max(piece[0] + piece[2].shape[1] for piece in pieces)
-    bottom = max(piece[1] + piece[2].shape[0] for piece in pieces)
+def _united(head: Patch, boxes: list[Window]) -> Patch:
+    """One patch of a head and boxes around it; of the head alone, the head itself."""
+    if not boxes:
+        return head
+    x1, y1, x2, y2 = _window(head)
+    left, top = min(x1, *(box[0] for box in boxes)), min(y1, *(box[1] for box in boxes))
+    right, bottom = max(x2, *(box[2] for box in boxes)), max(y2, *(box[3] for box in boxes))
     united = np.zeros((bottom - top, right - left), np.bool_)
-    for x, y, mask in pieces:
-        united[y - top : y - top + mask.shape[0], x - left : x - left + mask.shape[1]] |= mask
+    united[y1 - top : y2 - top, x1 - left : x2 - left] = head.mask
+    for a, b, c, d in boxes:
+        united[b - top : d - top, a - left : c - left] = True
     return Patch(left, top, united)
 
 
-def _window(left: int, top: int, mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    return left, top, left + mask.shape[1], top + mask.shape[0]
+def _window(patch: Patch) -> Window:
+    rows, columns = patch.mask.shape
+    return patch.left, patch.top, patch.left + columns, patch.top + rows
+
+
+def _outwards(box: Box) -> Window:
+    """All pixels that a box touches."""
+    return math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
 
 
 def _rounded(box: Box) -> tuple[int, int, int, int]:
@@ -235,15 +231,6 @@ def _rounded(box: Box) -> tuple[int, int, int, int]:
         found.append((begin - (rounded - side) // 2, rounded))
     (left, width), (top, height) = found
     return left, top, width, height
-
-
-def _egg(width: int, height: int) -> Patch:
-    """The superellipse of exponent 3 through the corners of a box at (0, 0)."""
-    axes = np.array([width, height]) / 2 * 2 ** (1 / 3)
-    margins = np.ceil(axes - np.array([width, height]) / 2).astype(int)
-    x, y = (np.abs((np.arange(-margin, side + margin) + 0.5 - side / 2) / axis) ** 3
-            for margin, side, axis in zip(margins, (width, height), axes))
-    return Patch(-int(margins[0]), -int(margins[1]), x + y[:, None] <= 1 + 1e-9)
 
 
 def _poses(spots: tuple[Spot, ...]) -> NDArray[np.int8]:
