@@ -16,7 +16,7 @@ from typing import Any
 
 import cloak
 from cloak import weights
-from cloak.errors import ChoicesInvalid, ClipUnreadable, NoFaceFound, OutputRefused, PlanInvalid
+from cloak.errors import ChoicesInvalid, ClipUnreadable, ClipUnsupported, NoFaceFound, OutputRefused, PlanInvalid
 from cloak.files import check_output, fitted_name, pending_file, shown, write_new
 from cloak.report import report_path_for
 from cloak.video import checking, clips, ffmpeg, review
@@ -223,8 +223,11 @@ def _look_for_faces(clip: Clip, sha256: str, settings: VideoSettings, folder: Pa
     def frames(start: int) -> Iterator[Frame]:
         return clips.frames(clip, start=start, on_damage=damage.append if settings.allow_damage else None)
 
-    made: Plan = planning.make_plan(clip, frames, sha256=sha256, checkpoint=folder, on_frame=told)
-    return made
+    try:
+        return planning.make_plan(clip, frames, sha256=sha256, checkpoint=folder, on_frame=told)
+    except (ClipUnreadable, ClipUnsupported):  # it will not be better the next time
+        _forget(folder)
+        raise
 
 
 def decided(plan: Plan, settings: VideoSettings) -> Plan:

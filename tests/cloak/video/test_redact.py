@@ -82,7 +82,9 @@ def elsewhere(plan):
 
 def test_every_frame_is_covered_and_all_else_stays(march, plan, tmp_path):
     before, output = march.read_bytes(), tmp_path / "out.mp4"
-    report = redact_video(march, output, VideoSettings(), plan=plan)
+    told = []
+    report = redact_video(march, output, VideoSettings(), plan=plan, on_progress=told.append)
+    assert [stage.done for stage in told if stage.stage == "checking"] == list(range(1, FRAMES + 1))
     assert not report.needs_a_look and report.leaks == () and march.read_bytes() == before
     original, written = luma(march), luma(output)
     assert len(written) == len(original) == FRAMES == report.frames
@@ -201,6 +203,56 @@ def test_what_was_seen_is_kept_until_the_clip_is_done(march, tmp_path, looking, 
     redact_video(march, tmp_path / "out.mp4", VideoSettings())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.mp4.json"]
     assert looking[0] == looking[1] == tmp_path / ".out.mp4.facecloak"
+
+
+def test_a_damaged_clip_is_written_only_where_that_is_allowed(march, plan, run_ffmpeg, tmp_path):
+    broken = tmp_path / "in" / "broken.mp4"
+    broken.parent.mkdir()
+    run_ffmpeg("-i", march, "-c", "copy", "-movflags", "+faststart", broken)
+    data = broken.read_bytes()
+    broken.write_bytes(data[: len(data) * 6 // 10])
+    left = [frame.number for frame in clips.frames(clips.probe(broken), on_damage=lambda _: None)]
+    assert 3 < len(left) < FRAMES
+    shorter = replace(plan, sha256=redact.sha256_of(broken), frames=len(left), clip="broken.mp4",
+                      tracks=(Track(1, plan.tracks[0].spots[: len(left)]),))
+    with pytest.raises(ClipUnreadable):
+        redact_video(broken, tmp_path / "out.mp4", VideoSettings(), plan=shorter)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    report = redact_video(broken, tmp_path / "out.mp4", VideoSettings(allow_damage=True), plan=shorter)
+    assert report.needs_a_look and len(report.troubles) == 1 and report.frames == len(left)
+
+
+@pytest.mark.parametrize("error, is_kept", [(ClipUnreadable, False), (KeyboardInterrupt, True)])
+def test_looking_that_was_interrupted_can_go_on(march, tmp_path, monkeypatch, error, is_kept):
+    from cloak.video import planning
+
+    def interrupted(*_, checkpoint, **__):
+        checkpoint.mkdir()
+        (checkpoint / "looks.jsonl").touch()
+        raise error("stop")
+
+    monkeypatch.setattr(planning, "make_plan", interrupted)
+    with pytest.raises(error):
+        redact_video(march, tmp_path / "out.mp4", VideoSettings())
+    assert [path.name for path in tmp_path.iterdir()] == [".out.mp4.facecloak"] * is_kept
+
+
+def test_a_pass_that_is_killed_goes_on_and_gives_the_same_bytes(march, tmp_path):
+    """With the real detector and its checkpoint."""
+    stopped = []
+
+    def stop_at(progress):
+        if progress.stage == "looking" and progress.done == 12 and not stopped:
+            stopped.append(progress)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        redact_video(march, tmp_path / "a.mp4", VideoSettings(), on_progress=stop_at)
+    assert (tmp_path / ".a.mp4.facecloak").is_dir()
+    report = redact_video(march, tmp_path / "a.mp4", VideoSettings(), on_progress=stop_at)
+    redact_video(march, tmp_path / "b.mp4", VideoSettings())
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert report.leaks == () and not (tmp_path / ".a.mp4.facecloak").exists()
 
 
 @pytest.mark.parametrize("change, words", [
