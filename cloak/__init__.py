@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cloak.choices import Choices, Region
     from cloak.errors import (
         ChoicesInvalid,
+        ClipUnreadable,
+        ClipUnsupported,
         CloakError,
         NoFaceFound,
         NotEnsured,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         PhotoTooLarge,
         PhotoUnreadable,
         PhotoUnsupported,
+        PlanInvalid,
         ReferenceUnusable,
         ReportUnreadable,
         SettingsInvalid,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from cloak.settings import PRESETS, Preset, Progress, Settings
     from cloak.types import KEEP, FaceReport, Faces, Outcome, Photo, Report, Treatment, Verdict
     from cloak.verify import verify_photo
+    from cloak.video.redact import VideoReport, VideoSettings, plan_video, redact_video
 
 __version__ = "0.1.0"
 
@@ -39,6 +43,8 @@ __all__ = [
     "PRESETS",
     "Choices",
     "ChoicesInvalid",
+    "ClipUnreadable",
+    "ClipUnsupported",
     "CloakError",
     "FaceReport",
     "Faces",
@@ -50,6 +56,7 @@ __all__ = [
     "PhotoTooLarge",
     "PhotoUnreadable",
     "PhotoUnsupported",
+    "PlanInvalid",
     "Preset",
     "Progress",
     "ReferenceUnusable",
@@ -60,6 +67,8 @@ __all__ = [
     "SettingsInvalid",
     "Treatment",
     "Verdict",
+    "VideoReport",
+    "VideoSettings",
     "WeightsCorrupt",
     "WeightsMissing",
     "__version__",
@@ -67,19 +76,22 @@ __all__ = [
     "draw_faces",
     "find_faces",
     "load_report",
+    "plan_video",
+    "redact_video",
     "verify_photo",
 ]
 
 _MODULES = {
     "cloak.choices": ("Choices", "Region"),
-    "cloak.errors": ("ChoicesInvalid", "CloakError", "NoFaceFound", "NotEnsured", "OutputRefused", "PhotoTooLarge",
-                     "PhotoUnreadable", "PhotoUnsupported", "ReferenceUnusable", "ReportUnreadable",
-                     "SettingsInvalid", "WeightsCorrupt", "WeightsMissing"),
+    "cloak.errors": ("ChoicesInvalid", "ClipUnreadable", "ClipUnsupported", "CloakError", "NoFaceFound", "NotEnsured",
+                     "OutputRefused", "PhotoTooLarge", "PhotoUnreadable", "PhotoUnsupported", "PlanInvalid",
+                     "ReferenceUnusable", "ReportUnreadable", "SettingsInvalid", "WeightsCorrupt", "WeightsMissing"),
     "cloak.protect": ("cloak_photos", "draw_faces", "find_faces"),
     "cloak.report": ("load_report",),
     "cloak.settings": ("PRESETS", "Preset", "Progress", "Settings"),
     "cloak.types": ("KEEP", "FaceReport", "Faces", "Outcome", "Photo", "Report", "Treatment", "Verdict"),
     "cloak.verify": ("verify_photo",),
+    "cloak.video.redact": ("VideoReport", "VideoSettings", "plan_video", "redact_video"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
