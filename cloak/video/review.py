@@ -61,7 +61,10 @@ def risks(track: Track) -> tuple[str, ...]:
 
 
 def make_sheet(clip: Clip, plan: Plan) -> list[Row]:
-    """A row for each track: faces that got lost, then other doubtful ones, the surest faces first; then the rest. One pass over the clip, a few kilobytes a track."""
+    """A row for each track: faces that got lost, then other doubtful ones, the surest faces first; then the rest.
+
+    One pass over the clip, a few kilobytes a track.
+    """
     wanted: dict[int, list[tuple[int, int]]] = {}
     for index, track in enumerate(plan.tracks):
         for place, spot in enumerate(best(track, _PICTURES)):
@@ -79,8 +82,8 @@ def make_sheet(clip: Clip, plan: Plan) -> list[Row]:
                 tuple(pictures[index, place] for place in range(_PICTURES) if (index, place) in pictures))
             for index, track in enumerate(plan.tracks)]
     # A face that was surely there and got lost may be bare next; what was never a face is only covered for nothing
-    return sorted(rows, key=lambda row: (not row.risks, not row.track.is_lost, -_best_score(row.track) * bool(row.risks),
-                                         row.track.number))
+    return sorted(rows, key=lambda row: (not row.risks, not row.track.is_lost,
+                                         -_best_score(row.track) * bool(row.risks), row.track.number))
 
 
 def write_sheet(rows: Sequence[Row], plan: Plan, path: Path, *, overwrite: bool, inputs: tuple[Path, ...] = ()) -> None:
@@ -124,7 +127,8 @@ def page(rows: Sequence[Row], plan: Plan) -> str:
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <style>body{{font:16px/1.4 sans-serif;margin:1.5em;color:#111;background:#fff}}table{{border-collapse:collapse}}
 td,th{{padding:.3em .7em;border-bottom:1px solid #ccc;text-align:left;vertical-align:middle}}img{{margin-right:3px}}
-thead th{{position:sticky;top:0;background:#fff}}td:nth-child(2){{white-space:nowrap}}.risk{{background:#fff3df}}.kept{{background:#ffe1e1}}
+thead th{{position:sticky;top:0;background:#fff}}td:nth-child(2){{white-space:nowrap}}
+.risk{{background:#fff3df}}.kept{{background:#ffe1e1}}
 .warning{{padding:.6em;border:3px solid #b00;font-weight:bold}}</style></head><body>
 <h1>Faces of {name}</h1><p class=warning>{WARNING}</p>
 <p>{_summary(rows)} A face that is not here was not found, and stands uncovered: watch the clip too. Keep a track only
