@@ -8,6 +8,7 @@ import stat
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import av
@@ -330,6 +331,16 @@ def test_what_cannot_be_written_is_refused_before_any_work(make_clip):
         with pytest.raises(SettingsInvalid, match="Nothing was written"):
             Encoding(**wrong)
     assert "libx264" in ffmpeg.encoders()
+
+
+def test_a_rehearsal_finds_what_ffmpeg_refuses_and_leaves_nothing(with_sounds, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    clip = clips.probe(with_sounds)
+    assert ffmpeg.rehearse(clip, ".mp4", Encoding()) == ffmpeg.choose(clip, ".mp4", Encoding())
+    with pytest.raises(EncodingFailed, match=r"cannot be written as \.mp4 with libx264"):
+        ffmpeg.rehearse(clip, ".mp4", Encoding(preset="quickest"))
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_hardware_encoders_are_told_quality_in_their_own_words(make_clip, monkeypatch, tmp_path):
