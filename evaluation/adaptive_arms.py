@@ -64,7 +64,7 @@ class Plan:
     clean_pairs: int = 400  # people who show the fine-tuned head how photos of one person differ
     named: int = 30  # people of the classifier
     photos_each: int = 10
-    passes_on_cloaks: int = 12  # of the purifier over its pairs
+    passes_on_cloaks: int = 20  # of the purifier over its pairs
     passes_on_redactions: int = 4
     publish: str = "jpeg90"
     seed: int = 0

@@ -13,7 +13,11 @@ searcher can differentiate, so that its templates of restored faces approach tho
 people is held out; the pass after which theirs are told apart best is kept. A stack of convolutions trained by steps,
 which stood here before, did not lower its error within minutes of one core: 3.16 levels before and 3.19 after 400.
 
-Budget on one core for 70 pairs: about 10 s of processor time for the closed form and 5 s a pass, once for all probes. A
+Of 14 held-out people under `balanced`, 70 pairs in all, 12 passes: mated cosines by MobileFaceNet rose from 2.3 to 4.7
+standard deviations above those of strangers (2.9 after the closed form alone); the picture went from 5.5 levels (root
+mean square) to 5.0 by the closed form and to 7.7 by the passes, for it is the recogniser that they serve.
+
+Budget on one core for 70 pairs: about 15 s of processor time for the closed form and 6 s a pass, once for all probes. A
 searcher with a graphics card and a day does better: that this fails is no proof that nothing succeeds.
 
 Source of the second part: natural gradient, Amari, Neural Computation 10(2), 1998, with the covariance of the features
