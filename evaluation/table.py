@@ -138,25 +138,28 @@ def _video_search(path: Path, document: dict[str, Any]) -> str:
 
 
 def _video(path: Path, document: dict[str, Any]) -> str:
-    """Tools that redact clips: per clip and tool what tools/coverage.py of the data pack reports, and the speed."""
+    """Tools that redact clips: what the judge of coverage says of each, and its speed; see scripts/video.py."""
     rows = [
         [
             clip if number == 0 else "",
             tool,
-            covered(one["coverage"]["coverage"]),
-            f"{one['coverage']['leak_events']}, {one['coverage']['longest_leak_frames']} frames",
-            f"{one['coverage']['tracks_never_exposed_share']:.0%} of {one['coverage']['tracks']}",
-            f"{one['frames_per_s']:.1f}",
+            covered(one["coverage"]),
+            f"{one['leak_events']}, {one['longest_leak_frames']} frames",
+            f"{one['tracks_never_exposed']} of {one['tracks']}",
+            f"{one['over_masking']['changed_area_over_gt_area_median']:.1f}",
+            f"{one['cost']['frames_per_s']:.1f}",
         ]
         for clip, tools in document["clips"].items()
         for number, (tool, one) in enumerate(tools.items())
     ]
     caption = (
         "Redacted clips with known faces: face-frames of which at least 95 % was destroyed, leaks and the longest, "
-        "people of whom none leaked, frames a second. A person who is bare in one frame can be named by it. "
+        "people of whom none leaked, changed area over that of the faces (median of frames), frames a second. A person "
+        "who is bare in one frame can be named by it. "
         f"Source: `{path.parent.name}/{path.name}`."
     )
-    heads = ["clip", "tool", "face-frames covered", "leaks, longest", "people never exposed", "frames / s"]
+    heads = ["clip", "tool", "face-frames covered", "leaks, longest", "people never exposed", "changed area",
+             "frames / s"]  # fmt: skip
     return _markdown(caption, heads, rows)
 
 

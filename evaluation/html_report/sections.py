@@ -194,12 +194,14 @@ def _video_search(document: Document) -> list[Markup]:
 def _video(document: Document) -> list[Markup]:
     clips = document["clips"]
     body = [
-        [f"{clip}, {tool}", covered(one["coverage"]["coverage"]), str(one["coverage"]["leak_events"]),
-         str(one["coverage"]["longest_leak_frames"]),
-         f"{one['coverage']['tracks_never_exposed']} of {one['coverage']['tracks']}", f"{one['frames_per_s']:.1f}"]
+        [f"{clip}, {tool}", covered(one["coverage"]), str(one["leak_events"]), str(one["longest_leak_frames"]),
+         f"{one['tracks_never_exposed']} of {one['tracks']}",
+         f"{one['over_masking']['changed_area_over_gt_area_median']:.2f}", f"{one['cost']['frames_per_s']:.1f}",
+         f"{one['cost']['processor_s']:.0f}", f"{one['cost']['peak_mb_of_largest_process']:.0f}"]
         for clip, tools in clips.items() for tool, one in tools.items()
     ]
-    heads = ["clip, tool", "face-frames covered", "leaks", "longest, frames", "people never exposed", "frames / s"]
+    heads = ["clip, tool", "face-frames covered", "leaks", "longest, frames", "people never exposed",
+             "changed area over the faces'", "frames / s", "processor s", "peak MB"]
     return [table("Redacted clips whose faces are known. A person who is bare in one frame can be named by it.",
                   heads, body)]
 

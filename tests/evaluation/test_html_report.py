@@ -128,12 +128,13 @@ def test_search_by_video_is_shown_clip_by_clip_and_of_nobody_there_is_no_rate(tm
 
 
 def test_redacted_clips_are_shown_tool_by_tool(tmp_path):
-    coverage = {"coverage": 0.96184, "leak_events": 59, "longest_leak_frames": 7, "tracks": 50,
-                "tracks_never_exposed": 22, "tracks_never_exposed_share": 0.44}
-    record.write(tmp_path / "video.json", "video", {"clips": {"street": {"deface": {
-        "frames_per_s": 1.95, "coverage": coverage}}}})
+    found = {"coverage": 0.96184, "leak_events": 59, "longest_leak_frames": 7, "tracks": 50, "tracks_never_exposed": 22,
+             "over_masking": {"changed_area_over_gt_area_median": 2.512},
+             "cost": {"frames_per_s": 1.96, "processor_s": 175.2, "peak_mb_of_largest_process": 612.4}}
+    record.write(tmp_path / "video.json", "video", {"clips": {"street": {"deface": found}}})
     _, read, unknown = shown(tmp_path / "video.json")
-    assert unknown == [] and {"street, deface", "96.18%", "59", "7", "22 of 50", "1.9"} <= set(read.text)
+    assert unknown == []
+    assert {"street, deface", "96.18%", "59", "7", "22 of 50", "2.51", "2.0", "175", "612"} <= set(read.text)
 
 
 def test_a_searched_clip_names_who_is_above_the_threshold_and_brackets_who_is_not(tmp_path):

@@ -104,9 +104,9 @@ def test_a_result_names_neither_the_computer_nor_its_owner(tmp_path):
 
 def redacted_clips():
     def one(coverage, never):
-        return {"frames_per_s": 12.34, "wall_s": 20.0, "cpu_s": 39.0, "coverage": {
-            "coverage": coverage, "leak_events": 59, "longest_leak_frames": 7, "tracks": 50,
-            "tracks_never_exposed": never, "tracks_never_exposed_share": never / 50}}
+        return {"coverage": coverage, "leak_events": 59, "longest_leak_frames": 7, "tracks": 50,
+                "tracks_never_exposed": never, "over_masking": {"changed_area_over_gt_area_median": 2.512},
+                "cost": {"frames_per_s": 12.34}}
 
     street = {"ours": one(0.99712, 49), "deface": one(0.9618, 22)}
     return {"clips": {"street": street, "hard": {"ours": one(0.99999, 50)}}}
@@ -116,9 +116,9 @@ def test_redacted_clips_have_a_table_that_rounds_no_leak_away(tmp_path):
     record.write(tmp_path / "video.json", "video", redacted_clips())
     assert table.covered(1.0) == "100.00%"
     assert table.render([tmp_path / "video.json"]).splitlines()[-3:] == [
-        "| street | ours | 99.71% | 59, 7 frames | 98% of 50 | 12.3 |",
-        "|  | deface | 96.18% | 59, 7 frames | 44% of 50 | 12.3 |",
-        "| hard | ours | 99.99% | 59, 7 frames | 100% of 50 | 12.3 |",
+        "| street | ours | 99.71% | 59, 7 frames | 49 of 50 | 2.5 | 12.3 |",
+        "|  | deface | 96.18% | 59, 7 frames | 22 of 50 | 2.5 | 12.3 |",
+        "| hard | ours | 99.99% | 59, 7 frames | 50 of 50 | 2.5 | 12.3 |",
     ]
 
 
