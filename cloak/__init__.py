@@ -29,8 +29,9 @@ if TYPE_CHECKING:
         WeightsCorrupt,
         WeightsMissing,
     )
+    from cloak.files import output_path_for
     from cloak.protect import cloak_photos, draw_faces, find_faces
-    from cloak.report import load_report
+    from cloak.report import load_report, report_to_dict
     from cloak.settings import PRESETS, Preset, Progress, Settings
     from cloak.types import KEEP, FaceReport, Faces, Outcome, Photo, Report, Treatment, Verdict
     from cloak.verify import verify_photo
@@ -76,8 +77,10 @@ __all__ = [
     "draw_faces",
     "find_faces",
     "load_report",
+    "output_path_for",
     "plan_video",
     "redact_video",
+    "report_to_dict",
     "verify_photo",
 ]
 
@@ -87,7 +90,8 @@ _MODULES = {
                      "OutputRefused", "PhotoTooLarge", "PhotoUnreadable", "PhotoUnsupported", "PlanInvalid",
                      "ReferenceUnusable", "ReportUnreadable", "SettingsInvalid", "WeightsCorrupt", "WeightsMissing"),
     "cloak.protect": ("cloak_photos", "draw_faces", "find_faces"),
-    "cloak.report": ("load_report",),
+    "cloak.files": ("output_path_for",),
+    "cloak.report": ("load_report", "report_to_dict"),
     "cloak.settings": ("PRESETS", "Preset", "Progress", "Settings"),
     "cloak.types": ("KEEP", "FaceReport", "Faces", "Outcome", "Photo", "Report", "Treatment", "Verdict"),
     "cloak.verify": ("verify_photo",),

@@ -22,14 +22,14 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 import cloak
-from cloak import cli_models, cli_video
+from cloak import cli_models, cli_service, cli_video
 from cloak.choices import Choices, parse_numbers, parse_region, read_choices
 from cloak.choices import to_json as form_of
 from cloak.errors import ChoicesInvalid, CloakError, OutputRefused, PhotoUnreadable
 from cloak.files import check_output, fitted_name, output_path_for, shown, write_new
 from cloak.inputs import Gathered, Source, gather
 from cloak.outputs import folders, places
-from cloak.report import to_dict
+from cloak.report import report_to_dict
 from cloak.settings import PRESETS, Progress, Settings
 from cloak.terminal import DONE, FAILED, MATCHED, NO_FACE, AsJson
 from cloak.terminal import complain as _complain
@@ -74,6 +74,8 @@ app = typer.Typer(
 )
 app.add_typer(cli_models.app, name="models")
 cli_video.add_to(app)
+app.command(**cli_service.SERVE)(cli_service.serve)
+app.add_typer(cli_service.app, name="token")
 
 Inputs = Annotated[list[Path], typer.Argument(metavar="IN...", help="Photos (JPEG, PNG, WebP, TIFF, HEIC, AVIF) "
                                                                  "and folders of them.",
@@ -197,7 +199,7 @@ def photo(
             _print_json({"schema": "facecloak-photo/2", "exit_code": code, "photos": [
                 {"input": shown(o.input), "output": None if o.output is None else shown(o.output), "kind": o.kind,
                  "error": None if o.error is None else shown(o.error),
-                 "report": None if o.report is None else to_dict(o.report)} for o in outcomes],
+                 "report": None if o.report is None else report_to_dict(o.report)} for o in outcomes],
                 "left_alone": [shown(path) for path in gathered.left_alone]})
         for outcome in outcomes:
             if outcome.error is not None:
@@ -284,7 +286,7 @@ def verify(
                             recognisers=_names(recognisers))
         report: Report = _engine("verify_photo")(file, original=original, settings=settings)
         if as_json:
-            _print_json(to_dict(report))
+            _print_json(report_to_dict(report))
         else:
             _print_report(report, shown(file))
         raise typer.Exit(_code_of_report(report))

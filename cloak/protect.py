@@ -125,7 +125,7 @@ def cloak_photos(
                 try:
                     made = _write(job, output, inputs, nets, settings, person)
                 except CloakError as error:
-                    outcomes[job.index] = Outcome(source, None, None, str(error), "failed")
+                    outcomes[job.index] = Outcome(source, None, None, str(error), "failed", type(error).__name__)
                     continue
                 if made is None:
                     unfinished.append(job)
@@ -140,7 +140,7 @@ def _refusal(source: Path, output: Path, inputs: Sequence[Path], settings: Setti
         for path in (output, report_path_for(output)):
             files.check_output(path, overwrite=settings.overwrite, inputs=inputs)
     except CloakError as error:
-        return Outcome(source, None, None, str(error), "failed")
+        return Outcome(source, None, None, str(error), "failed", type(error).__name__)
     return None
 
 
@@ -160,7 +160,7 @@ def _groups(
             photo = io_image.read_photo(path, max_pixels=settings.max_pixels, keep_heic=settings.keep_heic)
             waiting.append((index, photo))
         except CloakError as error:
-            outcomes[index] = Outcome(path, None, None, str(error), "failed")
+            outcomes[index] = Outcome(path, None, None, str(error), "failed", type(error).__name__)
             continue
         pixels = sum(p.pixels.shape[0] * p.pixels.shape[1] for _, p in waiting)
         if pixels >= _PIXELS_PER_GROUP or len(waiting) >= _PHOTOS_PER_GROUP:
@@ -185,9 +185,9 @@ def _detect(
         try:
             jobs.append(_decide(index, photo, faces, chosen[index], settings))
         except NoFaceFound as error:
-            outcomes[index] = Outcome(photo.path, None, None, str(error), "no_face")
+            outcomes[index] = Outcome(photo.path, None, None, str(error), "no_face", "NoFaceFound")
         except CloakError as error:
-            outcomes[index] = Outcome(photo.path, None, None, str(error), "failed")
+            outcomes[index] = Outcome(photo.path, None, None, str(error), "failed", type(error).__name__)
     return jobs
 
 

@@ -27,7 +27,7 @@ def report_path_for(output: Path) -> Path:
     return output.with_name(fitted_name(output.name, ".json", room=0))
 
 
-def to_dict(report: Report) -> dict[str, Any]:
+def report_to_dict(report: Report) -> dict[str, Any]:
     """The report as JSON types only, names without folders and safe to print."""
     for name in (report.input, report.output):
         # A folder name can tell who the photographer is ("/home/anna/demo"); reports are passed on.
@@ -41,7 +41,7 @@ def to_dict(report: Report) -> dict[str, Any]:
 
 def to_json(report: Report) -> str:
     """One JSON document with a final newline. NaN and infinity, which JSON has not, raise ValueError."""
-    return json.dumps(to_dict(report), indent=2, allow_nan=False) + "\n"
+    return json.dumps(report_to_dict(report), indent=2, allow_nan=False) + "\n"
 
 
 def from_json(text: str, *, named: str = "report") -> Report:

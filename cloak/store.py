@@ -135,8 +135,11 @@ class Model:
 def folder() -> Path:
     """Where models are kept: $FACECLOAK_MODELS, or the place the system has for such data. It need not exist."""
     chosen = os.environ.get("FACECLOAK_MODELS")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
+    return Path(chosen).expanduser().absolute() if chosen else data_folder() / "models"
+
+
+def data_folder() -> Path:
+    """What facecloak may keep of a user's: the place the system has for such data. It need not exist."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -145,7 +148,7 @@ def folder() -> Path:
         # The XDG base directory specification wants a relative path to be ignored.
         named = Path(os.environ.get("XDG_DATA_HOME") or "")
         base = named if named.is_absolute() else Path.home() / ".local" / "share"
-    return base / "facecloak" / "models"
+    return base / "facecloak"
 
 
 def installed() -> tuple[Model, ...]:

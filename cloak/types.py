@@ -176,3 +176,4 @@ class Outcome:
     report: Report | None
     error: str | None
     kind: Literal["done", "no_face", "failed"]
+    raised: str | None = None  # the name of the error in `cloak.errors`, for programs

@@ -29,7 +29,7 @@ LAYERS: list[set[str]] = [
     {"video"},
     {"protect", "verify", "adding"},
     {"__init__"},
-    {"cli_models", "cli_video"},
+    {"cli_models", "cli_service", "cli_video"},
     {"cli"},
 ]
 # A folder states its protocol in its own __init__, types raise errors, protect asks verify what it wrote, and the

@@ -1,1 +1,1 @@
-"""Nothing yet: the studio in the browser and the HTTP service will stand here."""
+"""The HTTP service: other programs, and soon the studio in the browser, hand in photos and get them back protected."""

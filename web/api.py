@@ -1,0 +1,300 @@
+"""The HTTP API, `/v1`: tokens, uploads, jobs, results. What is done stands in `jobs` and `work`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any, BinaryIO
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+
+import cloak
+from web import documents, kinds, problems, tokens, uploads
+from web.documents import Health, JobDocument, JobList, Limits, job_document
+from web.edge import Edge
+from web.jobs import Service, gone
+from web.kinds import FILES, KINDS
+from web.problems import Problem, described
+from web.settings import ServiceSettings
+from web.store import DELETED, Job
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_CHUNK = 256 * 2**10
+_UPLOAD_PROBLEMS = ("unauthorised", "invalid", "not-multipart", "upload-too-large", "upload-too-slow", "key-reused",
+                    "too-many-jobs", "too-many-uploads", "disk-full")
+_PHOTO_PROBLEMS = ("photo-unreadable", "photo-unsupported", "photo-too-large", "no-face", "choices-invalid",
+                   "not-ensured", "not-protected", "gone", "took-too-long", "worker-killed")
+
+_bearer = HTTPBearer(auto_error=False, description="Made with `cloak token create`.")
+
+
+def create_app(settings: ServiceSettings) -> FastAPI:
+    """The service as an ASGI application. It takes the folder when it starts and gives it back when it stops."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = Service(settings)
+        await service.start()
+        app.state.service = service
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = FastAPI(
+        title="facecloak", version=cloak.__version__, lifespan=lifespan,
+        description="Cloaks or covers faces in photos and judges the files it writes. A verdict speaks of the "
+                    "recognisers it names and of no others. Everything is deleted at the deadline of its job.",
+        docs_url=None, redoc_url=None,  # their pages load scripts from elsewhere
+        openapi_url="/v1/openapi.json",
+        redirect_slashes=False,
+    )
+    _add_routes(app, settings)
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_validation)
+    app.add_middleware(Edge)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+# --- who is asking ------------------------------------------------------------------------------------------------
+
+
+async def _service(request: Request) -> Service:
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
+
+
+async def _owner(service: Annotated[Service, Depends(_service)],
+           credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
+    owner = None if credentials is None else tokens.owner_of(service.store, credentials.credentials)
+    if owner is None:
+        raise Problem("unauthorised", "send a valid token: `Authorization: Bearer fcl_...`. `cloak token create` makes "
+                                      "one.", headers={"WWW-Authenticate": "Bearer"})
+    return owner
+
+
+Owner = Annotated[str, Depends(_owner)]
+Hub = Annotated[Service, Depends(_service)]
+Wait = Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the end of the job.")]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY.pattern, max_length=255,
+                                   description="The same key with the same request gives the same job, not another.")]
+
+
+# --- routes -------------------------------------------------------------------------------------------------------
+
+
+def _add_routes(app: FastAPI, settings: ServiceSettings) -> None:
+
+    @app.get("/healthz", tags=["service"], summary="That the service answers")
+    async def healthz(service: Hub) -> Health:
+        return Health(status="ok", version=cloak.__version__, queued=service.store.count("queued"),
+                      running=service.store.count("running"))
+
+    @app.get("/v1/limits", tags=["service"], summary="What the service takes on", responses=described("unauthorised"))
+    async def limits(owner: Owner, service: Hub) -> Limits:
+        return Limits(**documents.limits(service))
+
+    @app.post("/v1/photos", tags=["photos"], summary="Protect a photo and get it back",
+              response_class=Response, openapi_extra=_body("file", KINDS["protect"].options),
+              responses={**described(*_UPLOAD_PROBLEMS, *_PHOTO_PROBLEMS),
+                         200: {"description": "The protected photo: every face is protected, covered or kept. "
+                                              "`Location` is the job, with the verdict.",
+                               "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
+                         202: {"description": "It takes longer. `Location` is the job.", "model": JobDocument}})
+    async def photos(request: Request, owner: Owner, service: Hub, key: Key = None) -> Response:
+        """Without `options` every face is covered. If a face of the written file is still matched, lost or not judged,
+        the answer is 409 with the job, not the photo; whoever wants it all the same finds it at the job's `result`."""
+        job = await _take(request, service, owner, key, only="protect")
+        job = await service.finished(job, service.settings.answer_s)
+        where = {"Location": f"/v1/jobs/{job.id}"}
+        if not job.is_finished:
+            return _answer(service, job, 202)
+        if job.problem is not None:
+            raise Problem(job.problem["code"], job.problem["detail"], headers=where, job=job_document(service, job))
+        if job.state not in DELETED and not (job.outcome or {}).get("is_protected"):
+            raise Problem("not-protected", "a face of the written file is still matched, was lost, is too small or was "
+                          "not judged; the report says which. Cover it, or look at the result and decide.",
+                          headers=where, job=job_document(service, job))
+        return _file(service, job)
+
+    @app.post("/v1/jobs", tags=["jobs"], summary="Hand in a job", status_code=202, response_model=JobDocument,
+              openapi_extra=_body("kind", None),
+              responses={**described(*_UPLOAD_PROBLEMS, "gone"),
+                         200: {"description": "It has ended within `wait`.", "model": JobDocument}})
+    async def hand_in(request: Request, owner: Owner, service: Hub, key: Key = None, wait: Wait = 0) -> Response:
+        job = await service.finished(await _take(request, service, owner, key), wait)
+        if job.state in DELETED:
+            raise gone(job)
+        return _answer(service, job, 200 if job.is_finished else 202)
+
+    @app.get("/v1/jobs", tags=["jobs"], summary="List the jobs of this token", responses=described(
+        "unauthorised", "invalid"))
+    async def list_jobs(owner: Owner, service: Hub, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> JobList:
+        return JobList.model_validate({"jobs": [job_document(service, job) for job in
+                                                service.store.of(owner, limit=limit)]})
+
+    @app.get("/v1/jobs/{job_id}", tags=["jobs"], summary="How a job is", response_model=JobDocument,
+             responses=described("unauthorised", "not-found", "gone", "invalid"))
+    async def look(job_id: str, owner: Owner, service: Hub, wait: Wait = 0) -> Response:
+        job = await service.finished(service.find(owner, job_id), wait)
+        if job.state in DELETED:
+            raise gone(job)
+        return _answer(service, job, 200)
+
+    @app.get("/v1/jobs/{job_id}/result", tags=["jobs"], summary="The file a job has made", response_class=Response,
+             responses={**described("unauthorised", "not-found", "gone", "not-ready", "no-result", "invalid"),
+                        200: {"description": "The protected photo, whatever its verdict, or the numbered faces.",
+                              "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}})
+    async def result(job_id: str, owner: Owner, service: Hub) -> Response:
+        return _file(service, service.find(owner, job_id))
+
+    @app.delete("/v1/jobs/{job_id}", tags=["jobs"], summary="Stop a job and delete everything of it", status_code=204,
+                responses=described("unauthorised", "not-found", "invalid"))
+    async def delete(job_id: str, owner: Owner, service: Hub) -> None:
+        job = service.find(owner, job_id)
+        if job.state not in DELETED:
+            service.delete(job)
+
+
+def _answer(service: Service, job: Job, status: int) -> JSONResponse:
+    # Through the model, so that what goes out is what the OpenAPI document says
+    document = JobDocument.model_validate(job_document(service, job)).model_dump(mode="json", by_alias=True)
+    return JSONResponse(document, status, {"Location": f"/v1/jobs/{job.id}"})
+
+
+def _file(service: Service, job: Job) -> Response:
+    path, media_type = service.result(job)
+    try:
+        file = open(path, "rb")  # read below, after this returns, even where it is deleted meanwhile
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise gone(job) from None
+    name = documents.named_like(path.name, service.name(job))
+    plain = re.sub(r'[^A-Za-z0-9._-]', "_", name)
+    return StreamingResponse(_pieces(file), media_type=media_type, headers={
+        "Content-Length": str(size), "Location": f"/v1/jobs/{job.id}",
+        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"})
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_CHUNK):
+            yield piece
+
+
+# --- uploads ------------------------------------------------------------------------------------------------------
+
+
+async def _take(request: Request, service: Service, owner: str, key: str | None, *, only: str | None = None) -> Job:
+    """The job that a request hands in. Raises Problem; then nothing of the upload is left."""
+    settings = service.settings
+    with service.uploading(owner) as (id, folder):
+        upload = await uploads.receive(
+            request, folder, files=FILES if only is None else {"file": FILES["file"]},
+            fields=("options", "keep_s") if only else ("kind", "options", "keep_s"),
+            max_bytes=settings.max_upload_bytes, seconds=settings.upload_s, min_free_bytes=settings.min_free_bytes)
+        name = only or upload.fields.get("kind", "")
+        if name not in KINDS:
+            raise Problem("invalid", f"kind is {name[:40]!r}; choose {', '.join(KINDS)}. Nothing was kept.")
+        kind = KINDS[name]
+        for part in kind.needed:
+            if part not in upload.files:
+                raise Problem("invalid", f"the part {part!r} with the photo is missing. Nothing was kept.")
+        if surplus := set(upload.files) - {*kind.needed, *kind.optional}:
+            raise Problem("invalid", f"a {name} job takes no {surplus.pop()!r}. Nothing was kept.")
+        options = _options(kind, upload.fields.get("options"))
+        keep_s = _seconds(upload.fields.get("keep_s"), settings.keep_s)
+        stands_for = [name, options, keep_s, {part: file.sha256 for part, file in sorted(upload.files.items())}]
+        return service.submit(
+            id, owner=owner, kind=name, options=options, upload=upload, keep_s=keep_s,
+            key_hash=None if key is None else hashlib.sha256(key.encode()).hexdigest(),
+            fingerprint=hashlib.sha256(json.dumps(stands_for, sort_keys=True).encode()).hexdigest())
+
+
+def _options(kind: kinds.Kind, text: str | None) -> dict[str, Any]:
+    try:
+        return kinds.as_json(kind.options() if not text else kind.options.model_validate_json(text))
+    except ValidationError as error:
+        raise Problem("invalid", f"options: {_words(error.errors()[0])}. Nothing was kept.") from None
+
+
+def _seconds(text: str | None, longest: int) -> float:
+    if not text:
+        return longest
+    try:
+        return TypeAdapter(Annotated[int, Query(ge=1, le=longest)]).validate_python(text)
+    except ValidationError:
+        raise Problem("invalid", f"keep_s is {text[:40]!r}; give whole seconds from 1 to {longest}. "
+                                 "Nothing was kept.") from None
+
+
+def _body(first: str, options: type | None) -> dict[str, Any]:
+    """The OpenAPI description of an upload, which is read as it comes and so has no parameters of Python's."""
+    file = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, TIFF, HEIC or AVIF."}
+    of_kind = [options] if options else [kind.options for kind in KINDS.values()]
+    properties: dict[str, Any] = {
+        "file": file,
+        "options": {"anyOf": [{"$ref": f"#/components/schemas/{model.__name__}"} for model in of_kind]}
+        if options is None else {"$ref": f"#/components/schemas/{options.__name__}"},
+        "keep_s": {"type": "integer", "minimum": 1, "description": "Delete everything after so many seconds."},
+    }
+    if options is None:
+        properties = {"kind": {"type": "string", "enum": sorted(KINDS), "description": "; ".join(
+            f"`{name}` {kind.words}" for name, kind in KINDS.items())}, **properties,
+            "original": {**file, "description": "The unprotected photo, for `check`."}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {
+        "schema": {"type": "object", "required": ["file", first] if first != "file" else ["file"],
+                   "properties": properties, "additionalProperties": False},
+        "encoding": {"options": {"contentType": "application/json"}}}}}}
+
+
+# --- problems and the document ------------------------------------------------------------------------------------
+
+
+async def _of_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return Problem("method-not-allowed", "another method may do it; see `Allow`.", headers=error.headers).response
+    if error.status_code == 404:
+        return Problem("not-found", "see /v1/openapi.json for what there is.").response
+    return Problem("invalid", "the request is not understood.").response
+
+
+async def _of_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return Problem("invalid", f"{_words(error.errors()[0])}.").response
+
+
+def _words(error: Any) -> str:
+    """Where and what, without what was sent: that may be anything."""
+    where = ".".join(str(part)[:40] for part in error["loc"])
+    return f"{where or 'the text'}: {error['msg']}"
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = document["components"]["schemas"]
+        for left_over in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(left_over, None)
+        schemas["Problem"] = problems.SCHEMA
+        for kind in KINDS.values():
+            model = kind.options.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(model.pop("$defs", {}))
+            schemas[kind.options.__name__] = model
+        app.openapi_schema = document
+    return app.openapi_schema
+
+

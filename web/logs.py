@@ -1,0 +1,40 @@
+"""One JSON line an event on stderr: what happened, how long it took, how large it was. Never whose, never what.
+
+File names, pixels, choices, addresses of clients, tokens, messages of exceptions: none of them may come here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TextIO
+
+_FIELDS = frozenset({"method", "route", "status", "code", "ms", "bytes", "job", "kind", "state", "workers", "exit",
+                     "token", "where", "count", "version", "port"})
+
+
+def event(name: str, *, to: TextIO | None = None, **fields: str | int | float | None) -> None:
+    """Writes one line. Fields are those of `_FIELDS`: another one is a mistake in our code."""
+    if unknown := set(fields) - _FIELDS:
+        raise ValueError(f"{', '.join(sorted(unknown))}: not among the fields of a log line")
+    line = {"time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"), "event": name, **fields}
+    print(json.dumps(line), file=to or sys.stderr, flush=True)
+
+
+def where(error: BaseException) -> str:
+    """The kind of an exception and the lines it came through: enough to find a defect, nothing of what was handled."""
+    frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    return f"{type(error).__name__} {' '.join(frames[-6:])}"
+
+
+class Handler(logging.Handler):
+    """Where uvicorn's own lines go. Of an exception only its kind and place, as everywhere."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        what = where(error) if error is not None else f"{record.levelname} {record.module}:{record.lineno}"
+        event("server", where=what)

@@ -1,0 +1,52 @@
+"""What whoever runs the service can set: where it listens, where it keeps jobs, and how much it takes on."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloak import SettingsInvalid
+
+# What a worker process is started as; it reads jobs from stdin. -P: never a module of the folder we were started in.
+WORKER = (sys.executable, *(("-P",) if sys.version_info >= (3, 11) else ()), "-m", "web.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """Where the service is and what it takes on. Whatever is above a limit is refused, never cut down silently."""
+
+    folder: Path  # holds the job store and one private folder per job
+    host: str = "127.0.0.1"
+    port: int = 8765
+    workers: int = 1  # processes that do the work; each holds the networks, about 0.7 GB
+    max_upload_bytes: int = 100 * 2**20  # of one request, all its files together
+    max_pixels: int = 64_000_000  # of one photo
+    upload_s: float = 300.0  # from the first byte of an upload to its last
+    job_s: float = 900.0  # of work on one job
+    answer_s: float = 60.0  # that a request waits for its job at most
+    keep_s: int = 3600  # from upload to the deletion of everything; clients may ask for less
+    max_uploads: int = 64  # at the same time
+    max_jobs: int = 200  # queued or running, of everybody
+    max_jobs_per_token: int = 100
+    min_free_bytes: int = 512 * 2**20  # left free on the disk, or uploads are refused
+    worker: tuple[str, ...] = WORKER
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise SettingsInvalid("the host is empty; give 127.0.0.1 or the address of one interface")
+        if not 0 <= self.port <= 65535:
+            raise SettingsInvalid(f"port is {self.port}; choose one from 0 to 65535, 0 for any that is free")
+        for name in ("workers", "max_upload_bytes", "max_pixels", "upload_s", "job_s", "keep_s", "max_uploads",
+                     "max_jobs", "max_jobs_per_token"):
+            if not getattr(self, name) > 0:
+                raise SettingsInvalid(f"{name} is {getattr(self, name)!r}; choose a number above 0")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs on this machine can connect. A name other than localhost may be anything."""
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host == "localhost"

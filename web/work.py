@@ -1,0 +1,117 @@
+"""What is done in a job of each kind: calls into the engine, nothing of our own. Runs in a worker process.
+
+The folder of the job is the current one, so that messages of the engine say "photo" and no path.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import cloak
+
+Options: TypeAlias = dict[str, Any]
+OnShare: TypeAlias = Callable[[float, str], None]
+Work: TypeAlias = Callable[[Options, int, OnShare], dict[str, Any]]
+
+# What the engine raises, by name, and what a client is told.
+CODES = MappingProxyType({
+    "PhotoUnreadable": "photo-unreadable", "PhotoUnsupported": "photo-unsupported", "PhotoTooLarge": "photo-too-large",
+    "NoFaceFound": "no-face", "ChoicesInvalid": "choices-invalid", "SettingsInvalid": "settings-invalid",
+    "NotEnsured": "not-ensured", "WeightsMissing": "recognisers-unusable", "WeightsCorrupt": "recognisers-unusable",
+})
+_MEDIA_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".tif": "image/tiff",
+                ".heic": "image/heic", ".avif": "image/avif"}
+_PHOTO, _ORIGINAL = Path("photo"), Path("original")
+
+
+class Failed(Exception):
+    """The job has no result, for a reason the client can read."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code)
+        self.code, self.detail = code, detail
+
+
+def load() -> None:
+    """Imports the engine with all it needs."""
+    for name in ("cloak_photos", "verify_photo"):  # public names are imported when they are first used
+        getattr(cloak, name)
+
+
+def failure(name: str, message: str) -> Failed:
+    """From the name of one of the engine's errors, and what it says."""
+    if os.strerror(errno.ENOSPC) in message or os.strerror(errno.EDQUOT) in message:
+        return Failed("disk-full", "the disk of the service is full. Nothing was written. Try again later.")
+    return Failed(CODES.get(name, "not-processed"), message)
+
+
+def detect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, Any]:
+    """The faces by number, and the photo with the numbers on it."""
+    settings = cloak.Settings(max_pixels=max_pixels)
+    photo, faces = cloak.find_faces(_PHOTO, settings=settings)
+    cloak.draw_faces(photo, faces, Path("photo.faces.jpg"), settings=settings)
+    found = [{"number": i + 1, "box": [round(float(v), 1) for v in box], "score": round(float(score), 3)}
+             for i, (box, score) in enumerate(zip(faces.boxes, faces.scores))]
+    height, width = photo.pixels.shape[:2]
+    return {"faces": found, "size": [width, height], "sha256": photo.sha256, "result": _result("photo.faces.jpg")}
+
+
+def protect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, Any]:
+    """The protected photo with its report."""
+    default = _treatment(options["default"])
+    settings = cloak.Settings(
+        max_pixels=max_pixels, ensure=options["ensure"], small=options["small"], metadata=options["metadata"],
+        keep_heic=options["keep_heic"], jpeg_quality=options["jpeg_quality"],
+    )
+    if default.kind == "redact":
+        settings = dataclasses.replace(settings, cover=default.how)  # type: ignore[arg-type]
+    choices = cloak.Choices(
+        default, {int(number): _treatment(how) for number, how in options["faces"].items()},
+        tuple(cloak.Region(r["x"], r["y"], r["width"], r["height"], _treatment(r["treatment"]))
+              for r in options["regions"]),
+        options["sha256"],
+    )
+    output = cloak.output_path_for(_PHOTO, None, several=False, keep_heic=settings.keep_heic,
+                                   mark="redacted" if default.kind == "redact" else "cloaked")
+
+    def on_progress(progress: cloak.Progress) -> None:
+        step = progress.step / progress.steps if progress.steps else 0.0
+        share = (progress.faces_done + progress.faces_in_work * step) / max(progress.faces, 1)
+        on_share(min(share, 1.0), f"{progress.faces_done} of {progress.faces} faces, "
+                                  f"step {progress.step} of {progress.steps}")
+
+    (outcome,) = cloak.cloak_photos([_PHOTO], [output], settings, choices={_PHOTO: choices}, progress=on_progress)
+    if outcome.report is None:
+        raise failure(outcome.raised or "", outcome.error or "")
+    return {**_judged(outcome.report), "result": _result(output.name)}
+
+
+def check(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, Any]:
+    """The verdict on any file; without an original only its faces."""
+    original = _ORIGINAL if _ORIGINAL.exists() else None
+    report = cloak.verify_photo(_PHOTO, original=original, settings=cloak.Settings(max_pixels=max_pixels))
+    return _judged(report)
+
+
+WORK: MappingProxyType[str, Work] = MappingProxyType({"detect": detect, "protect": protect, "check": check})
+
+
+def _treatment(words: str) -> cloak.Treatment:
+    kind, _, how = words.partition(" ")
+    return cloak.Treatment(kind, how)  # type: ignore[arg-type]
+
+
+def _judged(report: cloak.Report) -> dict[str, Any]:
+    sha256 = report.input_sha256
+    return {"report": cloak.report_to_dict(report), "size": list(report.size), "sha256": sha256,
+            "is_protected": report.is_protected}
+
+
+def _result(name: str) -> dict[str, str]:
+    return {"file": name, "media_type": _MEDIA_TYPES[Path(name).suffix]}
