@@ -52,9 +52,9 @@ def folder(tmp_path, portrait):
 
 def test_every_cloak_command_of_the_readme_runs(folder):
     examples = commands("cloak")
-    assert {words[1] for words in examples} == {"photo", "faces", "verify", "video", "models"}
+    assert {words[1] for words in examples} == {"photo", "faces", "verify", "video", "models", "token", "serve"}
     command = Path(sys.executable).with_name("cloak")
-    for words in (words for words in examples if words[1] not in ("video", "models")):
+    for words in (words for words in examples if words[1] not in ("video", "models", "serve", "token")):
         run = subprocess.run([command, *words[1:]], cwd=folder, capture_output=True, text=True)
         # 3 is an honest verdict on one portrait, not a command that does not work.
         assert run.returncode in (0, 3) and run.stdout, f"{shlex.join(words)}: {run.returncode}\n{run.stderr}"
@@ -91,6 +91,18 @@ def test_every_models_command_of_the_readme_is_understood(folder, models, monkey
         run = subprocess.run([command, *words[1:]], cwd=folder, capture_output=True, text=True)
         assert run.returncode == (0 if words[2] in ("list", "verify") else 2), f"{shlex.join(words)}: {run.stderr}"
         assert "Usage:" not in run.stderr, f"{shlex.join(words)}: {run.stderr}"
+
+
+def test_every_service_command_of_the_readme_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("FACECLOAK_SERVICE", str(tmp_path / "service"))
+    examples = [words for words in commands("cloak") if words[1] in ("serve", "token")]
+    command = Path(sys.executable).with_name("cloak")
+    for words in examples:
+        # A service would go on for ever; one that other machines could reach stops at the question of a token
+        more = ["--host", "0.0.0.0", "--folder", str(tmp_path / "other")] if words[1] == "serve" else []
+        run = subprocess.run([command, *words[1:], *more], capture_output=True, text=True)
+        assert run.returncode == (2 if words[1] == "serve" else 0), run.stderr
+        assert "Usage:" not in run.stderr and ("no token" in run.stderr) == (words[1] == "serve")
 
 
 def test_every_evaluation_command_of_the_readme_is_understood():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cloak import SettingsInvalid
 
-# What a worker process is started as; it reads jobs from stdin. -P: never a module of the folder we were started in.
-WORKER = (sys.executable, *(("-P",) if sys.version_info >= (3, 11) else ()), "-m", "web.worker")
+# What a worker process is started as; it reads jobs from stdin.
+WORKER = (sys.executable, "-m", "web.worker")
 
 
 @dataclass(frozen=True, slots=True)

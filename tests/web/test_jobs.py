@@ -136,7 +136,8 @@ def test_another_token_sees_nothing(service):
 
 
 def test_without_a_valid_token_nothing_is_answered_nor_kept(service):
-    wrong = ("x", "fcl_", "fcl_000000000000_" + "0" * 64, service.token[:-1] + "x", service.token + "0", "' OR 1=1 --", "ü")
+    wrong = ("x", "fcl_", "fcl_000000000000_" + "0" * 64, "' OR 1=1 --", "ü", service.token[:-1] + "x",
+             service.token + "0")
     asked = (("GET", "/v1/jobs"), ("GET", "/v1/limits"), ("DELETE", "/v1/jobs/1"), ("POST", "/v1/photos"))
     for token, (method, path) in itertools.product(wrong, asked):
         headers = {b"Authorization": b"Bearer " + token.encode()}
