@@ -74,8 +74,8 @@ class Kind:
 FILES = MappingProxyType({"file": "photo", "original": "original"})
 
 KINDS: MappingProxyType[str, Kind] = MappingProxyType({
-    "detect": Kind(DetectOptions, ("file",), words="lists the faces; the result is a JPEG to look at, of any size, with "
-                                                   "their numbers on it"),
+    "detect": Kind(DetectOptions, ("file",), words="lists the faces; the result is a JPEG to look at, of any size, "
+                                                   "with their numbers on it"),
     "protect": Kind(ProtectOptions, ("file",), words="cloaks or covers faces and judges the file it writes"),
     "check": Kind(CheckOptions, ("file",), ("original",),
                   words="judges `file` as it would be published against `original`; no result file"),

@@ -77,8 +77,9 @@ def protect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, A
               for r in options["regions"]),
         options["sha256"],
     )
+    is_cloaked = any(one.kind == "cloak" for one in (default, *choices.faces.values()))
     output = cloak.output_path_for(_PHOTO, None, several=False, keep_heic=settings.keep_heic,
-                                   mark="redacted" if default.kind == "redact" else "cloaked")
+                                   mark="cloaked" if is_cloaked else "redacted")
 
     def on_progress(progress: cloak.Progress) -> None:
         step = progress.step / progress.steps if progress.steps else 0.0

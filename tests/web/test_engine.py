@@ -60,7 +60,7 @@ def test_who_is_found_can_be_covered_one_by_one_and_the_file_be_checked(service,
     assert covered.headers["content-type"] == "image/png"
     before, after = pixels(photo), pixels(covered.content)
     assert np.ptp(after[y1:y2, x1:x2].reshape(-1, 3), axis=0).max() == 0  # one colour where the face was
-    assert np.array_equal(before[:10], after[:10]) and np.array_equal(before[-10:, :20], after[-10:, :20])
+    assert np.array_equal(before[-40:], after[-40:])  # and the lower part as it was
 
     judged = done(service, b"", kind="check", files={"file": ("p.png", covered.content), "original": ("o.png", photo)})
     assert judged["report"]["output"] == "p.png" and judged["report"]["input"] == "o.png"
