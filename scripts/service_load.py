@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import re
 import statistics
 import subprocess
@@ -72,7 +73,8 @@ def measure(uploads: int, workers: int, keep_s: int) -> dict[str, Any]:
         process = subprocess.Popen([sys.executable, "-c", SERVE, str(folder), str(PORT), str(workers), str(keep_s)],
                                    stderr=subprocess.DEVNULL)
         try:
-            run = {"uploads": uploads, "workers": workers, "keep_s": keep_s, "megapixels": SIZE[0] * SIZE[1] / 1e6}
+            run = {"uploads": uploads, "workers": workers, "keep_s": keep_s, "processors": os.cpu_count(),
+                   "load_before": os.getloadavg()[0], "megapixels": SIZE[0] * SIZE[1] / 1e6}
             return {"run": run, **_load(process.pid, folder, token, uploads, keep_s)}
         finally:
             process.terminate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,11 @@ def test_the_engine_knows_neither_the_web_nor_its_judge_nor_a_network(path):
         assert not tops & NETWORK
     if "cloak.fetching" in imports(path):  # and only where a user asked for one
         assert layer_name(path) == "cli_models"
+
+
+def test_only_the_verbs_of_the_service_know_it_by_name():
+    named = [path.name for path in modules("cloak") if re.search(r"[\"']web[.\"']", path.read_text(encoding="utf-8"))]
+    assert named == ["cli_service.py"]
 
 
 @pytest.mark.parametrize("path", modules("cloak/attacks"), ids=id_of)

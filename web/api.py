@@ -25,7 +25,6 @@ from web.edge import Edge
 from web.jobs import Service, gone
 from web.kinds import FILES, KINDS
 from web.problems import Problem, described
-from web.settings import ServiceSettings
 from web.store import DELETED, Job
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -38,14 +37,12 @@ _PHOTO_PROBLEMS = ("photo-unreadable", "photo-unsupported", "photo-too-large", "
 _bearer = HTTPBearer(auto_error=False, description="Made with `cloak token create`.")
 
 
-def create_app(settings: ServiceSettings) -> FastAPI:
-    """The service as an ASGI application. It takes the folder when it starts and gives it back when it stops."""
+def create_app(service: Service) -> FastAPI:
+    """The service as an ASGI application, which starts and stops it."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = Service(settings)
         await service.start()
-        app.state.service = service
         try:
             yield
         finally:
@@ -59,7 +56,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,
     )
-    _add_routes(app, settings)
+    app.state.service = service
+    _add_routes(app)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_middleware(Edge)
@@ -95,7 +93,7 @@ Key = Annotated[str | None, Header(alias="Idempotency-Key", pattern=_KEY.pattern
 # --- routes -------------------------------------------------------------------------------------------------------
 
 
-def _add_routes(app: FastAPI, settings: ServiceSettings) -> None:
+def _add_routes(app: FastAPI) -> None:
 
     @app.get("/healthz", tags=["service"], summary="That the service answers")
     async def healthz(service: Hub) -> Health:

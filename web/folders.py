@@ -54,7 +54,7 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         path = folder / "lock.sqlite"
         path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, timeout=0, isolation_level=None)
+        self._db = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cloak
 from web import logs, problems
 from web.folders import Folders, Lock
 from web.problems import Problem
@@ -40,7 +41,11 @@ class Share:
 
 
 class Service:
-    """Takes jobs, has them done in the order they came, and deletes everything at its deadline."""
+    """Takes jobs, has them done in the order they came, and deletes everything at its deadline.
+
+    Raises:
+        SettingsInvalid: another service has the folder.
+    """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
@@ -49,6 +54,7 @@ class Service:
         self.store = Store(settings.folder)
         self._tasks: list[asyncio.Task[None]] = []
         self._running: dict[str, Process] = {}
+        self._doomed: set[Process | None] = set()
         self._shares: dict[str, Share] = {}
         self._names: dict[str, dict[str, str | None]] = {}  # part -> what the client calls the file; never on the disk
         self._more = asyncio.Event()  # a job waits
@@ -70,7 +76,7 @@ class Service:
                 self.store.forget(id, "expired")
         self._delete_overdue()
         strays = self.folders.remove_others(self.store.ids())
-        logs.event("started", count=strays, workers=self.settings.workers)
+        logs.event("started", count=strays, workers=self.settings.workers, version=cloak.__version__)
         self._more.set()
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self.settings.workers)]
         self._tasks.append(asyncio.create_task(self._watch_deadlines()))
@@ -202,7 +208,7 @@ class Service:
         self.store.forget(job.id, state)
         self._names.pop(job.id, None)
         if process := self._running.get(job.id):
-            _kill(process)  # its folder is removed again when it is dead
+            self._kill(process)  # the folder is removed again when it is dead
         logs.event("job", job=job.id, kind=job.kind, state=state)
         self._tell(job.id)
 
@@ -214,6 +220,9 @@ class Service:
         try:
             while True:
                 try:
+                    if process in self._doomed:
+                        self._doomed.discard(process)
+                        await process.wait()
                     if process is None or process.returncode is not None:  # also where it died with nothing to do
                         process = await self._spawn()
                     if job := self.store.take():
@@ -221,12 +230,13 @@ class Service:
                     else:
                         self._more.clear()
                         await self._more.wait()
-                except (OSError, sqlite3.OperationalError) as error:  # no memory for a process, no room on the disk
+                # No memory for a process, no room on the disk, or a defect of ours: the jobs that wait are not to blame
+                except Exception as error:
                     logs.event("worker", where=logs.where(error))
                     await asyncio.sleep(_BETWEEN_TRIES_S)
         finally:
             if process is not None and process.returncode is None:
-                _kill(process)
+                self._kill(process)
                 await process.wait()
 
     async def _spawn(self) -> Process:
@@ -243,22 +253,22 @@ class Service:
             seconds = max(0.0, min(self.settings.job_s, job.expires - time.time()))
             message = await asyncio.wait_for(self._answer(job, process), seconds)
         except (asyncio.TimeoutError, TimeoutError):
-            _kill(process)
+            self._kill(process)
             message = {"failed": "took-too-long", "detail": f"the job was stopped after {self.settings.job_s:.0f} "
                        "seconds of work. Nothing was written. Try a smaller photo, or fewer cloaked faces."}
         except (OSError, ValueError, asyncio.IncompleteReadError):
-            _kill(process)
+            self._kill(process)
             message = {"killed": True}
         finally:
             self._running.pop(job.id, None)
             self._shares.pop(job.id, None)
-        if process.returncode is not None or "killed" in message or message.get("failed") == "took-too-long":
+        if process in self._doomed:
             logs.event("worker", job=job.id, exit=await process.wait())
         while True:
             try:
                 state = self._settle(job, message)
                 break
-            except sqlite3.OperationalError as error:  # the disk is full: nothing can be said before it is not
+            except (OSError, sqlite3.OperationalError) as error:  # a full disk: nothing can be said before it is not
                 logs.event("job", job=job.id, where=logs.where(error))
                 await asyncio.sleep(_BETWEEN_TRIES_S)
         if state is None:  # deleted meanwhile; what the process wrote after that goes too
@@ -280,6 +290,11 @@ class Service:
                 return message
             self._shares[job.id] = Share(message["share"], message["words"])
         raise ConnectionResetError
+
+    def _kill(self, process: Process) -> None:
+        self._doomed.add(process)  # it may look alive a moment longer; no job is to be given to it
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
 
     def _settle(self, job: Job, message: dict[str, Any]) -> State | None:
         """Notes how a job ended; None where it was deleted meanwhile."""
@@ -310,10 +325,4 @@ class Service:
 def gone(job: Job) -> Problem:
     why = "its deadline passed" if job.state == "expired" else "it was deleted"
     return Problem("gone", f"the files of this job are gone: {why}.")
-
-
-def _kill(process: Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-
 

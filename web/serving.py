@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 import uvicorn
 
 from cloak import SettingsInvalid
 from web import logs, tokens
 from web.api import create_app
+from web.jobs import Service
 from web.settings import ServiceSettings
 from web.store import Store
 
+_BACKLOG = 512  # connections that wait to be taken up
 _GRACE_S = 5  # for answers that are on their way when the service is stopped
 
 
@@ -36,12 +39,27 @@ def serve(settings: ServiceSettings) -> None:
     """Runs until it is told to stop. Whether it may is asked once more, for whoever calls this by itself.
 
     Raises:
-        SettingsInvalid: there is no token and other machines could reach it.
+        SettingsInvalid: there is no token and other machines could reach it, another service has the folder, or it
+            cannot listen there.
     """
     may_start(settings)
+    service = Service(settings)
+    listening = _listen(settings)
     for name in ("uvicorn", "uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [logs.Handler()], False
         logger.setLevel(logging.WARNING)
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_config=None, access_log=False,
-                server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GRACE_S)
+    logs.event("listening", port=listening.getsockname()[1])
+    config = uvicorn.Config(create_app(service), log_config=None, access_log=False, server_header=False,
+                            proxy_headers=False, timeout_graceful_shutdown=_GRACE_S)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(settings: ServiceSettings) -> socket.socket:
+    host = settings.host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise SettingsInvalid(f"{settings.host}, port {settings.port}: cannot listen there ({error.strerror}). Choose "
+                              "another with --host and --port. Nothing was started.") from error

@@ -66,13 +66,14 @@ class KeyTaken(Exception):
 
 
 class Store:
-    """The file `service.sqlite` in `folder`. One thread; other processes may use the same file."""
+    """The file `service.sqlite` in `folder`. One thread at a time; other processes may use the same file."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / "service.sqlite"
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite would make it with the mode of the umask
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        # One thread at a time all the same: the service is made in one and may run in another
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA secure_delete = ON")  # a deleted report is overwritten, not only unlinked
@@ -177,6 +178,7 @@ class Store:
         """What was said of it goes; that it was there stays for a while."""
         self._db.execute("UPDATE jobs SET state = ?, finished = COALESCE(finished, ?), options = '{}', outcome = NULL, "
                          "problem = NULL WHERE id = ?", (state, time.time(), id))
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the journal has it too
 
     def overdue(self) -> list[Job]:
         rows = self._db.execute("SELECT * FROM jobs WHERE state NOT IN ('cancelled', 'expired') AND expires <= ?",

@@ -88,9 +88,9 @@ def running(folder: Path, **settings: Any) -> Iterator[Running]:
     store = Store(folder)
     token = tokens.create(store, "test")[1]
     store.close()
-    app = create_app(made)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False,
-                                           timeout_graceful_shutdown=2))
+    service = Service(made)
+    server = uvicorn.Server(uvicorn.Config(create_app(service), host="127.0.0.1", port=0, log_config=None,
+                                           access_log=False, timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     eventually(lambda: server.started or not thread.is_alive())
@@ -99,7 +99,7 @@ def running(folder: Path, **settings: Any) -> Iterator[Running]:
     try:
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=120,
                           trust_env=False) as client:
-            yield Running(folder, url, token, client, app.state.service)
+            yield Running(folder, url, token, client, service)
     finally:
         server.should_exit = True
         thread.join(30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import pytest
 from typer.testing import CliRunner
@@ -41,12 +42,19 @@ def test_other_machines_are_not_let_in_before_there_is_a_valid_token(cloak, host
 
 def test_with_a_token_it_starts_and_without_one_on_this_machine_too(cloak, monkeypatch):
     started = []
-    monkeypatch.setattr("web.serving.uvicorn.run", lambda app, **more: started.append(more["host"]))
-    run = cloak("serve")
+    monkeypatch.setattr("web.serving.uvicorn.Server.run", lambda self, sockets: started.append(
+        (sockets[0].getsockname()[0], sockets[0].close())[0]))
+    run = cloak("serve", "--port", "0")
     assert run.exit_code == 0 and "cloak token create" in run.stderr
     cloak("token", "create", "x")
     assert cloak("serve", "--host", "0.0.0.0", "--port", "0").exit_code == 0
     assert started == ["127.0.0.1", "0.0.0.0"]
+
+
+def test_a_port_that_is_taken_is_said_and_nothing_started(cloak):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        run = cloak("serve", "--port", str(taken.getsockname()[1]))
+    assert run.exit_code == 2 and "cannot listen there" in run.stderr and "Nothing was started" in run.stderr
 
 
 @pytest.mark.parametrize("host, is_loopback", [

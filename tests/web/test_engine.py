@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -15,10 +16,21 @@ from web.settings import WORKER
 
 from .conftest import running
 
+# A worker that ends at once where it opens a connection; its job would fail.
+NO_NETWORK = """
+import os, sys
+calls = ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname")
+sys.addaudithook(lambda event, arguments: os._exit(99) if event in calls else None)
+from web.worker import main
+main()
+"""
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("engine") / "service", worker=WORKER, max_pixels=2_000_000) as one:
+    worker = (sys.executable, "-c", NO_NETWORK)
+    assert WORKER == (sys.executable, "-m", "web.worker")
+    with running(tmp_path_factory.mktemp("engine") / "service", worker=worker, max_pixels=2_000_000) as one:
         yield one
 
 

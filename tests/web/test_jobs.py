@@ -122,6 +122,7 @@ def test_nothing_of_a_deleted_report_stays_in_the_store(service):
     kept = store.get(job["id"])
     store.close()
     assert kept.options == {} and kept.outcome is None and kept.state == "cancelled"
+    assert all(b'"77"' not in path.read_bytes() for path in service.folder.glob("service.sqlite*"))
 
 
 def test_another_token_sees_nothing(service):
