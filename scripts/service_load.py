@@ -3,7 +3,7 @@
     python scripts/service_load.py [--out FILE] [--uploads N] [--workers N] [--keep SECONDS]
 
 The service runs as `cloak serve` runs it, with the engine. Every client uploads at the same moment a photo of its own
-of 4 megapixels with one face, to be covered; then all wait. Measured: how soon each upload is answered, the places
+of one megapixel with one face, to be covered; then all wait. Measured: how soon each upload is answered, the places
 told, how soon all are done, the largest memory of the service and of its workers, and what lies on the disk after the
 deadline.
 """
@@ -33,7 +33,7 @@ from web import tokens
 from web.store import Store
 
 RESULT = Path(__file__).parent.parent / "evaluation" / "results" / "service.json"
-SIZE = (2400, 1700)
+SIZE = (1200, 850)
 SERVE = """
 import sys
 from pathlib import Path
@@ -48,7 +48,7 @@ PORT = 8766
 def photo(number: int) -> bytes:
     """A portrait on grey, a little different for each client."""
     picture = Image.new("RGB", SIZE, (128, 128, number))
-    picture.paste(Image.open(portrait()).convert("RGB").resize((1024, 1024)), (600, 300))
+    picture.paste(Image.open(portrait()).convert("RGB").resize((640, 640)), (300, 150))
     data = io.BytesIO()
     picture.save(data, "JPEG", quality=92)
     return data.getvalue()
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--uploads", type=int, default=50)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--keep", type=int, default=420, help="seconds; the deadline of every job")
+    parser.add_argument("--keep", type=int, default=600, help="seconds; the deadline of every job")
     arguments = parser.parse_args()
     content = measure(arguments.uploads, arguments.workers, arguments.keep)
     record.write(arguments.out, "service", content)

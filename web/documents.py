@@ -16,6 +16,7 @@ from web.kinds import KINDS
 from web.store import Job, State
 
 Box = tuple[float, float, float, float]
+_ENUM: dict[str, Any] = {"enum": sorted(KINDS)}
 
 
 def _report_model() -> type[BaseModel]:
@@ -71,7 +72,7 @@ class JobDocument(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     id: str
-    kind: Literal["detect", "protect", "check"]
+    kind: str = Field(json_schema_extra=_ENUM)
     state: State = Field(description="`failed` says why in `problem`; after `cancelled` and `expired` nothing is left.")
     place: int | None = Field(description="In the queue, 1 is next.")
     progress: ShareDocument | None

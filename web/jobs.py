@@ -54,7 +54,7 @@ class Service:
         self.store = Store(settings.folder)
         self._tasks: list[asyncio.Task[None]] = []
         self._running: dict[str, Process] = {}
-        self._doomed: set[Process | None] = set()
+        self._doomed: set[Process] = set()  # killed, perhaps not dead yet
         self._shares: dict[str, Share] = {}
         self._names: dict[str, dict[str, str | None]] = {}  # part -> what the client calls the file; never on the disk
         self._more = asyncio.Event()  # a job waits
@@ -88,6 +88,10 @@ class Service:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for job in self.store.interrupted():
             self.store.requeue(job.id, is_attempt=False)
+        self.close()
+
+    def close(self) -> None:
+        """Gives the folder back; also where `start` was never reached."""
         self.store.close()
         self._lock.release()
 
@@ -220,7 +224,7 @@ class Service:
         try:
             while True:
                 try:
-                    if process in self._doomed:
+                    if process is not None and process in self._doomed:
                         self._doomed.discard(process)
                         await process.wait()
                     if process is None or process.returncode is not None:  # also where it died with nothing to do

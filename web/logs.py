@@ -5,6 +5,7 @@ File names, pixels, choices, addresses of clients, tokens, messages of exception
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -22,7 +23,8 @@ def event(name: str, *, to: TextIO | None = None, **fields: str | int | float | 
     if unknown := set(fields) - _FIELDS:
         raise ValueError(f"{', '.join(sorted(unknown))}: not among the fields of a log line")
     line = {"time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"), "event": name, **fields}
-    print(json.dumps(line), file=to or sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a log on a full disk, or that nobody reads any more, must stop nothing
+        print(json.dumps(line), file=to or sys.stderr, flush=True)
 
 
 def where(error: BaseException) -> str:

@@ -44,7 +44,13 @@ def serve(settings: ServiceSettings) -> None:
     """
     may_start(settings)
     service = Service(settings)
-    listening = _listen(settings)
+    try:
+        _run(service, _listen(settings))
+    finally:
+        service.close()
+
+
+def _run(service: Service, listening: socket.socket) -> None:
     for name in ("uvicorn", "uvicorn.error", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [logs.Handler()], False

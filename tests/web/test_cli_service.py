@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -49,6 +53,15 @@ def test_with_a_token_it_starts_and_without_one_on_this_machine_too(cloak, monke
     cloak("token", "create", "x")
     assert cloak("serve", "--host", "0.0.0.0", "--port", "0").exit_code == 0
     assert started == ["127.0.0.1", "0.0.0.0"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_when_it_is_told_to_and_that_is_no_failure(tmp_path, number):
+    command = [Path(sys.executable).with_name("cloak"), "serve", "--port", "0", "--folder", tmp_path / "service"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert any('"started"' in line for line in process.stderr)
+    process.send_signal(number)
+    assert process.wait(30) == 0 and "Traceback" not in process.stderr.read()
 
 
 def test_a_port_that_is_taken_is_said_and_nothing_started(cloak):

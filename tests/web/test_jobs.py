@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
@@ -264,8 +265,7 @@ def test_jobs_survive_kill_9_and_one_that_kills_twice_fails(tmp_path):
         slow, waiting = hand_in(b"sleep 60"), hand_in(b"fine")
         for _ in range(2):
             eventually(lambda: look(slow)["state"] == "running")
-            (worker,) = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True,
-                                       text=True).stdout.split()[:1]
+            (worker,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
             process.send_signal(signal.SIGKILL)
             process.wait()
             eventually(lambda pid=worker: not _is_alive(int(pid)))  # no orphan goes on with the photo
