@@ -129,7 +129,7 @@ def _add_routes(app: FastAPI) -> None:
 
     @app.post("/v1/jobs", tags=["jobs"], summary="Hand in a job", status_code=202, response_model=JobDocument,
               openapi_extra=_body("kind", None),
-              responses={**described(*_UPLOAD_PROBLEMS, "gone"),
+              responses={**described(*_UPLOAD_PROBLEMS, "gone", "not-found"),
                          200: {"description": "It has ended within `wait`.", "model": JobDocument}})
     async def hand_in(request: Request, owner: Owner, service: Hub, key: Key = None, wait: Wait = 0) -> Response:
         job = await service.finished(await _take(request, service, owner, key), wait)
@@ -201,12 +201,16 @@ async def _take(request: Request, service: Service, owner: str, key: str | None,
     with service.uploading(owner) as (id, folder):
         upload = await uploads.receive(
             request, folder, files=FILES if only is None else {"file": FILES["file"]},
-            fields=("options", "keep_s") if only else ("kind", "options", "keep_s"),
+            fields=("options", "keep_s") if only else ("kind", "options", "keep_s", "photo_of"),
             max_bytes=settings.max_upload_bytes, seconds=settings.upload_s, min_free_bytes=settings.min_free_bytes)
         name = only or upload.fields.get("kind", "")
         if name not in KINDS:
             raise Problem("invalid", f"kind is {name[:40]!r}; choose {', '.join(KINDS)}. Nothing was kept.")
         kind = KINDS[name]
+        if "photo_of" in upload.fields and "file" not in upload.files:
+            upload.files["file"] = service.lend(service.find(owner, upload.fields["photo_of"]), folder)
+        elif "photo_of" in upload.fields:
+            raise Problem("invalid", "both 'file' and 'photo_of' came, and one photo is needed. Nothing was kept.")
         for part in kind.needed:
             if part not in upload.files:
                 raise Problem("invalid", f"the part {part!r} with the photo is missing. Nothing was kept.")
@@ -251,9 +255,11 @@ def _body(first: str, options: type | None) -> dict[str, Any]:
     if options is None:
         properties = {"kind": {"type": "string", "enum": sorted(KINDS), "description": "; ".join(
             f"`{name}` {kind.words}" for name, kind in KINDS.items())}, **properties,
+            "photo_of": {"type": "string", "description": "Instead of `file`: the id of an earlier job with the same "
+                                                          "photo, so that it is not sent again."},
             "original": {**file, "description": "The unprotected photo, for `check`."}}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {
-        "schema": {"type": "object", "required": ["file", first] if first != "file" else ["file"],
+        "schema": {"type": "object", "required": [first],
                    "properties": properties, "additionalProperties": False},
         "encoding": {"options": {"contentType": "application/json"}}}}}}
 

@@ -123,6 +123,20 @@ def _speed(document: Document) -> list[Markup]:
     return [table(f"On {machine['device']}, {machine['threads']} threads.", ["what", "cost"], body)]
 
 
+def _service(document: Document) -> list[Markup]:
+    run, answered, done, files = (document[part] for part in ("run", "answered", "done", "files"))
+    memory = document["memory"]["after"]
+    caption = (f"{run['uploads']} photos of {run['megapixels']:.1f} megapixels handed in to the HTTP service at once; "
+               f"workers: {run['workers']}; {run['processors']} processors, load before: {run['load_before']:.0f}.")
+    body = [["uploads taken", f"{answered['all']}, the slowest after {answered['slowest_s']:.1f} s"],
+            ["largest place in the queue", str(answered["largest_place"])],
+            ["jobs done", f"{done['all']}, {done['protected']} judged protected; after {done['together_s']:.0f} s"],
+            ["largest memory of the service", f"{memory['service_mb']:.0f} MB"],
+            ["largest memory of a worker", f"{max(memory['workers_mb']):.0f} MB"],
+            ["files before the deadline, and after", f"{files['before_the_deadline']}, {files['after_the_deadline']}"]]
+    return [table(caption, ["what", "found"], body)]
+
+
 def _metadata(document: Document) -> list[Markup]:
     body = []
     for run in document["runs"]:
@@ -266,6 +280,7 @@ _KINDS: dict[str, Callable[[Document], list[Markup]]] = {
     "pairs": _pairs,
     "detectors": _detectors,
     "speed": _speed,
+    "service": _service,
     "metadata": _metadata,
     "adaptive": _adaptive,
     "ensure": _ensure,

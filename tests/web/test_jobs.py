@@ -180,6 +180,24 @@ def test_a_key_used_at_the_same_time_makes_one_job(service):
     assert len({answer.json()["id"] for answer in answers}) == 1 and len(service.folders) == 1
 
 
+def test_a_photo_need_not_be_sent_twice(service):
+    first = service.look(service.job(b"the photo", kind="detect", name="märz.jpg"), wait=20)
+
+    def again(id, **headers):
+        return service.client.post("/v1/jobs", data={"kind": "protect", "photo_of": id}, headers=headers,
+                                   files={"options": (None, "{}")}).json()
+
+    second = again(first["id"])
+    service.client.delete(f"/v1/jobs/{first['id']}")
+    assert service.look(second, wait=20)["state"] == "done" and second["name"] == "märz.jpg"
+    assert (service.folder / "jobs" / second["id"] / "photo").read_bytes() == b"the photo"
+    assert again(first["id"])["code"] == "gone"
+    assert again(second["id"], Authorization=f"Bearer {service.new_token()}")["code"] == "not-found"
+    assert again("../" + second["id"])["code"] == "not-found"
+    assert service.hand_in(photo_of=second["id"]).json()["code"] == "invalid"
+    assert [path.name for path in service.folders] == [second["id"]]
+
+
 def test_too_many_jobs_are_refused_with_a_time_to_come_back(start):
     service = start(max_jobs_per_token=2)
     jobs = [service.job(b"sleep 30") for _ in range(2)]
