@@ -82,7 +82,7 @@ def test_a_disk_that_fills_up_in_the_middle_of_the_work_is_507_and_leaves_nothin
 
 
 def test_a_job_that_takes_too_long_is_stopped(start):
-    service = start(job_s=0.7)
+    service = start(job_s=3)
     service.look(service.job(), wait=20)  # the worker is up
     job = service.look(service.job(b"sleep 60"), wait=20)
     assert job["problem"]["code"] == "took-too-long" and service.look(service.job(), wait=20)["state"] == "done"
@@ -102,9 +102,9 @@ def test_a_job_deleted_in_the_middle_stops_and_is_gone(service):
 
 
 def test_at_the_deadline_everything_goes_whatever_the_state(service):
-    done = service.job(keep_s="2")
+    done = service.job(keep_s="6")
     service.look(done, wait=20)
-    running, queued = service.job(b"sleep 60", keep_s="2"), service.job(keep_s="2")
+    running, queued = service.job(b"sleep 60", keep_s="3"), service.job(keep_s="3")
     assert len(service.folders) == 3
     eventually(lambda: not service.folders)
     for job in (done, running, queued):
@@ -316,7 +316,7 @@ def test_fifty_uploads_at_once_are_all_taken_and_nothing_is_left_after_the_deadl
     photo = b"fine " + os.urandom(300_000)
     threads = threading.active_count()
     with ThreadPoolExecutor(50) as pool:
-        jobs = list(pool.map(lambda k: service.job(photo, name=f"{k}.jpg", keep_s="12"), range(50)))
+        jobs = list(pool.map(lambda k: service.job(photo, name=f"{k}.jpg", keep_s="18"), range(50)))
     assert len({job["id"] for job in jobs}) == 50
     assert all(job["state"] != "queued" or job["place"] >= 1 for job in jobs)
     done = [service.look(job, wait=30) for job in jobs]
