@@ -20,7 +20,7 @@ class ServiceSettings:
     folder: Path  # holds the job store and one private folder per job
     host: str = "127.0.0.1"
     port: int = 8765
-    workers: int = 1  # processes that do the work; each holds the networks, about 0.7 GB
+    workers: int = 1  # processes that do the work; each holds the networks, about 0.8 GB
     max_upload_bytes: int = 100 * 2**20  # of one request, all its files together
     max_pixels: int = 64_000_000  # of one photo
     upload_s: float = 300.0  # from the first byte of an upload to its last
