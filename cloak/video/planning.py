@@ -25,7 +25,7 @@ CHECKPOINT = "looks.jsonl"
 _SCHEMA = "facecloak-looks/1"
 # The detector's lower threshold for faces under so many of its pixels, and for larger ones. Of the small faces of a
 # generated street clip, .94 are found at 0.1 and .74 at 0.2; of large ones all at either, and 0.1 adds what is none
-_SMALL_PX, _LOW_SMALL, _LOW = 20, 0.1, 0.2
+_SMALL_PX, _LOW_SMALL, _LOW = 20, 0.1, 0.15
 
 
 def make_plan(clip: Clip, frames: Callable[[int], Iterator[Frame]], *, sha256: str | None = None,

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from cloak.video.looking import Look, Place, Sighting
 from cloak.video.types import Box, Spot, Track
 
-# A track is begun by one sighting of this score, or by so many of the detector's lower threshold
-START_SCORE, START_SUM = 0.4, 0.8
+# A track is begun by one sighting of this score, or by weaker ones with this sum
+START_SCORE, START_SUM = 0.3, 0.5
 # Frames over which a hidden face is taken for the same when it comes out where it was heading
 _LONGEST_GAP = 30
 # How far from each other the ends may meet, of the face's height: at once, and more with each frame between
 _MEETING, _MEETING_PER_FRAME = 0.6, 0.02
 _SIZES = 1.6
 # Frames by which a track is extended where it begins or ends for no reason; to the picture's edge where that is near
-_EXTENSION, _EXTENSION_TO_EDGE = 5, 15
+_EXTENSION, _EXTENSION_TO_EDGE = 6, 15
 # Frames beyond the first and the last sighting in which a face that was only followed is believed: pixels alone take
 # a wall for a face as well
 _FOLLOWED_BEYOND = 8
