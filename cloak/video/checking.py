@@ -28,8 +28,10 @@ _LONGEST_PX = 704
 _WINDOW, _WINDOW_PX = 3.0, 160
 # On two crowd clips with every face covered by its ground truth, and two of a real street, it raises no false alarm
 MIN_SCORE = 0.3
-# A face of which this share lies under covers, or under kept faces, is none that leaked
-_COVERED_SHARE = 0.5
+# A face of which this share lies under covers, or under kept faces, is none that leaked. One that a cover touches must
+# be surer: below the cover of a head a collar passes for a chin
+_COVERED_SHARE, _TOUCHED_SHARE = 0.5, 0.1
+_SURE = 0.5
 # How far from what was painted a cover may be, in levels of 255: encoders change a level here and there
 _LEVELS, _SPREAD_LEVELS = 10.0, 14.0
 # Leaks in one place less than this many frames apart are told as one
@@ -213,7 +215,8 @@ def _uncovered(faces: Sequence[tuple[Box, float]], covers: Sequence[Cover], kept
                     top - rows.start : bottom - rows.start, left - columns.start : right - columns.start]
         for a, b, c, d in kept:
             under[max(int(b) - y1, 0) : max(int(d) - y1, 0), max(int(a) - x1, 0) : max(int(c) - x1, 0)] = True
-        if under.mean() < _COVERED_SHARE:
+        share = float(under.mean())
+        if share < _COVERED_SHARE and (share < _TOUCHED_SHARE or score >= _SURE):
             free.append((box, score))
     return free
 
