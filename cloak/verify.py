@@ -38,7 +38,7 @@ LIMITS = (
 )
 
 
-# evaluation/results/photos_two_recognisers.json against photos.json
+# evaluation/results/photos_two_recognisers.json against standard.json
 ALONE = (
     "Made and judged with one recogniser. With a second one the same change protects much better from others: "
     "`cloak models fetch recommended`."

@@ -403,7 +403,7 @@ def test_other_people_are_not_matched_and_the_same_person_is(shared_data):
 def test_the_committed_thresholds_agree_with_those_of_the_photo_measurement(shared_data):
     """Other comparisons, made by other code: 150 people against all others there, everybody against everybody here."""
     known = calibration.read()
-    arms = record.read(Path(calibration.__file__).parent / "results" / "photos.json")["arms"]
+    arms = record.read(Path(calibration.__file__).parent / "results" / "standard.json")["arms"]
     for name, measured in arms["clean"]["matchers"].items():
         for fmr in ("1e-2", "1e-3"):
             assert known["matchers"][name]["thresholds"][fmr] == pytest.approx(measured["thresholds"][fmr], abs=0.02)
