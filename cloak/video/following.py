@@ -7,6 +7,7 @@ where nothing is like it, the path goes on at its last speed for a few frames, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ _TEMPLATE_SHARE = 1.1
 # Correlation from which a place is believed to show the same face: of a small one much of a street looks like it
 _ALIKE_SMALL, _ALIKE = 0.75, 0.6
 _SMALL_PX = 48
+_STILL = np.eye(2, 3)
 MAX_BLIND = 4  # steps that a path goes on without being believed
 
 
@@ -37,13 +39,15 @@ class Step:
     alike: float
 
 
-def follow(lumas: Sequence[NDArray[np.uint8]], box: Box, velocity: tuple[float, float] | None = None) -> list[Step]:
+def follow(lumas: Sequence[NDArray[np.uint8]], box: Box, velocity: tuple[float, float] | None = None,
+           moves: Sequence[NDArray[np.float64]] | None = None) -> list[Step]:
     """The path of one face through pictures.
 
     Args:
         lumas: the pictures (H, W), from the one with the face on, in the order of following (backwards in time too).
         box: of the face in the first of them.
-        velocity: pixels per step in that order, where known.
+        velocity: pixels per step in that order, the camera's motion left out, where known.
+        moves: (2, 3) each, the camera's motion from each picture to the next; it stands still when not given.
     Returns:
         one step for each picture after the first, as far as the face was followed; the last ones may be blind.
     """
@@ -59,8 +63,11 @@ def follow(lumas: Sequence[NDArray[np.uint8]], box: Box, velocity: tuple[float, 
     speed = np.array(velocity if velocity is not None else (0.0, 0.0), np.float64)
     steps: list[Step] = []
     blind = 0
-    for luma in lumas[1:]:
-        expected = centre + speed
+    for number, luma in enumerate(lumas[1:]):
+        move = _STILL if moves is None else moves[number]
+        carried = move[:, :2] @ centre + move[:, 2]
+        half = half * math.sqrt(abs(np.linalg.det(move[:, :2])))
+        expected = carried + speed
         reach = (_REACH if is_known else _FIRST_REACH) * height * (1 + 0.5 * blind)
         window = _cut(luma, expected, half * _TEMPLATE_SHARE + reach, scale)
         scores = np.nan_to_num(cv2.matchTemplate(window, template, cv2.TM_CCOEFF_NORMED), posinf=0.0, neginf=0.0)
@@ -68,7 +75,7 @@ def follow(lumas: Sequence[NDArray[np.uint8]], box: Box, velocity: tuple[float, 
         if best >= alike:
             middle = (np.array(scores.shape[::-1]) - 1) / 2
             found = expected + (np.array([x, y]) - middle) / scale
-            moved = found - centre
+            moved = found - carried
             speed = (speed + moved) / 2 if is_known else moved
             is_known, blind, centre = True, 0, found
         else:

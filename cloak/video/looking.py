@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloak.types import Faces, Pixels
+from cloak.video import camera
+from cloak.video.camera import Camera, Move
 from cloak.video.following import Step, follow
 from cloak.video.types import Box, Frame
 
@@ -75,7 +77,7 @@ class Sighting:
     before: int | None = None  # which sighting of the look before is the same face
     path: tuple[Place, ...] = ()  # from there to here, both ends left out; of a new face as far back as it was followed
     unseen: int = 0  # frames since a detector saw it
-    velocity: tuple[float, float] | None = None  # pixels per frame; None where it was never followed
+    velocity: tuple[float, float] | None = None  # pixels per frame beside the camera's; None: never followed
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Look:
     begins_shot: bool
     sightings: tuple[Sighting, ...]
     ended: tuple[tuple[int, tuple[Place, ...]], ...] = ()  # of the look before: which, and its path beyond that look
+    moves: tuple[Move, ...] = ()  # the camera's motion into each frame after the look before, to this one
 
 
 def look(frames: Iterable[Frame], find: Find, *, stride: int = STRIDE, last: Look | None = None) -> Iterator[Look]:
@@ -134,6 +137,8 @@ class _Eye:
         self._find = find
         self._kept: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=_BACK + 1)
         self._reduction = 1
+        self._camera = Camera()
+        self._small: NDArray[np.uint8] | None = None
 
     def luma(self, frame: Frame) -> NDArray[np.uint8]:
         """(H, W) u8 for following, a copy."""
@@ -145,7 +150,12 @@ class _Eye:
     def keep(self, number: int, luma: NDArray[np.uint8], *, begins_shot: bool = False) -> None:
         if begins_shot:
             self._kept.clear()
+            self._small = None
+        before, self._small = self._small, camera.small(luma)
+        if before is not None:
+            self._camera.add(number, camera.motion(before, self._small, luma.shape[1] * self._reduction))
         self._kept.append((number, luma))
+        self._camera.forget(self._kept[0][0])
 
     def find_all(self, frame: Frame) -> tuple[Sighting, ...]:
         """What the detector sees in the whole picture."""
@@ -161,7 +171,8 @@ class _Eye:
         found = list(self.find_all(frame))
         length = frame.number - last.frame
         olds = last.sightings
-        pairs = _match_heading(olds, found, length)
+        carried = [_carried(old.box, self._camera.between(last.frame, frame.number)) for old in olds]
+        pairs = _match_heading(olds, carried, found, length)
         lost = [i for i in range(len(olds)) if i not in pairs]
         new = [j for j in range(len(found)) if j not in pairs.values()]
         forwards = {i: self._follow(olds[i], last.frame, frame.number, olds[i].velocity) for i in lost}
@@ -182,9 +193,10 @@ class _Eye:
         for j, s in enumerate(found):
             if j in linked:
                 old = olds[linked[j]]
-                path = _joined(old.box, s.box, forwards.get(linked[j], ()), backwards.get(j, ()), last.frame, length)
+                path = _joined(old.box, s.box, forwards.get(linked[j], ()), backwards.get(j, ()), last.frame, length,
+                               self._camera)
                 sightings.append(replace(s, before=linked[j], path=path,
-                                         velocity=_velocity(old.box, s.box, length, old.velocity)))
+                                         velocity=_velocity(carried[linked[j]], s.box, length, old.velocity)))
                 continue
             if s.score < _SURE:
                 pixels = _picture(frame, 1.0) if pixels is None else pixels
@@ -197,7 +209,8 @@ class _Eye:
             back = self._follow(s, frame.number, self._kept[0][0])
             path = tuple(_place(frame.number - n - 1, step) for n, step in enumerate(_believed(back)))[::-1]
             near = path[-min(3, len(path))] if path else None
-            velocity = None if near is None else _velocity(near.box, s.box, frame.number - near.frame)
+            velocity = None if near is None else _velocity(
+                _carried(near.box, self._camera.between(near.frame, frame.number)), s.box, frame.number - near.frame)
             sightings.append(replace(s, path=path, velocity=velocity))
         ended = []
         for i in lost:
@@ -207,11 +220,12 @@ class _Eye:
             unseen = olds[i].unseen + length
             if len(places) == length and unseen <= _MAX_UNSEEN and not any(
                     _overlap(places[-1].box, other.box) > 0.5 for other in sightings):
-                velocity = _velocity(olds[i].box, places[-1].box, length, olds[i].velocity)
+                velocity = _velocity(carried[i], places[-1].box, length, olds[i].velocity)
                 sightings.append(Sighting(places[-1].box, 0.0, None, i, places[:-1], unseen, velocity))
             else:
                 ended.append((i, places))
-        return Look(frame.number, False, tuple(sightings), tuple(ended))
+        return Look(frame.number, False, tuple(sightings), tuple(ended),
+                    self._camera.steps(range(last.frame + 1, frame.number + 1)))
 
     def _follow(self, s: Sighting, start: int, end: int, velocity: tuple[float, float] | None = None) -> list[Step]:
         """By its pixels from frame `start`, where it was sighted, to `end`, which may come before."""
@@ -221,7 +235,8 @@ class _Eye:
         shrink = 1 / self._reduction
         if velocity is not None:
             velocity = (velocity[0] * shrink, velocity[1] * shrink)
-        steps = follow(lumas, _scaled(s.box, shrink), velocity)
+        moves = [self._camera.between(one, then) * (1, 1, shrink) for one, then in zip(numbers, numbers[1:])]
+        steps = follow(lumas, _scaled(s.box, shrink), velocity, moves)
         return steps if shrink == 1 else [Step(_scaled(step.box, self._reduction), step.alike) for step in steps]
 
     def _look_again(self, pixels: Pixels, box: Box) -> Sighting | None:
@@ -254,14 +269,15 @@ def _sighting(faces: Faces, n: int, scale: float, x: float = 0, y: float = 0) ->
                     tuple((round(float(px), 1), round(float(py), 1)) for px, py in points))
 
 
-def _match_heading(olds: Sequence[Sighting], news: Sequence[Sighting], length: int) -> dict[int, int]:
+def _match_heading(olds: Sequence[Sighting], carried: Sequence[Box], news: Sequence[Sighting],
+                   length: int) -> dict[int, int]:
     """Which old sighting is which new one, by where the old ones were heading; nearest first."""
     costs = []
-    for i, old in enumerate(olds):
+    for i, (old, box) in enumerate(zip(olds, carried)):
         if old.velocity is None:
             continue
         dx, dy = old.velocity[0] * length, old.velocity[1] * length
-        expected = (old.box[0] + dx, old.box[1] + dy, old.box[2] + dx, old.box[3] + dy)
+        expected = (box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy)
         costs += [(_apart(expected, new.box), i, j) for j, new in enumerate(news)
                   if _is_alike_size(old.box, new.box) and _apart(expected, new.box) < _HEADING]
     return _nearest_first(costs)
@@ -295,15 +311,17 @@ def _is_alike_size(a: Box, b: Box) -> bool:
     return 1 / _SIZES <= (a[3] - a[1]) / max(1e-6, b[3] - b[1]) <= _SIZES
 
 
-def _joined(old: Box, new: Box, ahead: Sequence[Step], behind: Sequence[Step], first: int,
-            length: int) -> tuple[Place, ...]:
+def _joined(old: Box, new: Box, ahead: Sequence[Step], behind: Sequence[Step], first: int, length: int,
+            moved: Camera) -> tuple[Place, ...]:
     """One path from `old` to `new`: of what is known at each frame the mean, by how alike and how near it is."""
     places = []
     for m in range(1, length):
         share = m / length
-        straight = np.array(old) * (1 - share) + np.array(new) * share
-        half = (straight[2:] - straight[:2]) / 2  # sizes change evenly
-        centres, weights, alike = [(straight[:2] + straight[2:]) / 2], [0.01], 0.0
+        mean = np.array(old) * (1 - share) + np.array(new) * share
+        half = (mean[2:] - mean[:2]) / 2  # sizes change evenly
+        straight = (moved.centre(old, first, first + m) * (1 - share)
+                    + moved.centre(new, first + length, first + m) * share)
+        centres, weights, alike = [straight], [0.01], 0.0
         for steps, at, near in ((ahead, m - 1, 1 - share), (behind, length - m - 1, share)):
             if at < len(steps):
                 box = steps[at].box
@@ -327,8 +345,15 @@ def _place(frame: int, step: Step) -> Place:
     return Place(frame, _rounded(step.box), round(step.alike, 2))
 
 
+def _carried(box: Box, move: NDArray[np.float64]) -> Box:
+    """Where a box is after the camera's motion, as large as it was."""
+    x, y = move[:, :2] @ ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2) + move[:, 2]
+    half_x, half_y = (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
+    return (float(x - half_x), float(y - half_y), float(x + half_x), float(y + half_y))
+
+
 def _velocity(old: Box, new: Box, frames: int, before: tuple[float, float] | None = None) -> tuple[float, float]:
-    """Pixels per frame from one box to the next, evened out with what it was `before`."""
+    """Pixels per frame from one box, carried along with the camera, to the next; evened out with what was `before`."""
     dx = (new[0] + new[2] - old[0] - old[2]) / 2 / frames
     dy = (new[1] + new[3] - old[1] - old[3]) / 2 / frames
     if before is not None:

@@ -22,7 +22,7 @@ from cloak.video.types import Clip, Frame, Plan
 
 DETECTOR = "centerface"
 CHECKPOINT = "looks.jsonl"
-_SCHEMA = "facecloak-looks/1"
+_SCHEMA = "facecloak-looks/2"
 # The detector's lower threshold for faces under so many of its pixels, and for larger ones. Of the small faces of a
 # generated street clip, .94 are found at 0.1 and .74 at 0.2; of large ones all at either, and 0.1 adds what is none
 _SMALL_PX, _LOW_SMALL, _LOW = 20, 0.1, 0.15
@@ -135,6 +135,7 @@ def _to_json(look: Look) -> dict[str, Any]:
         "sightings": [[s.box, s.score, s.landmarks, s.before, _places(s.path), s.unseen, s.velocity]
                       for s in look.sightings],
         "ended": [[index, _places(path)] for index, path in look.ended],
+        "moves": look.moves,
     }
 
 
@@ -151,7 +152,8 @@ def _from_json(said: dict[str, Any]) -> Look:
                  path(places), unseen, velocity and (velocity[0], velocity[1]))
         for box, score, points, before, places, unseen, velocity in said["sightings"])
     return Look(said["frame"], said["begins_shot"], sightings,
-                tuple((index, path(places)) for index, places in said["ended"]))
+                tuple((index, path(places)) for index, places in said["ended"]),
+                tuple((a, b, x, c, d, y) for a, b, x, c, d, y in said["moves"]))
 
 
 def _centerface() -> Find:

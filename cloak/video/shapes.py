@@ -17,9 +17,12 @@ from cloak.masks import Patch
 from cloak.video.look import Look
 from cloak.video.types import Box, Plan, Spot
 
-# A face is covered where it is in this many frames before and after too: on one hard clip 93 % of the faces were
-# covered with the gaps of tracks filled, and all with the union over two frames on either side
-NEIGHBOURS = 2
+# A face is covered where it is in this many frames before and after too. On a generated street clip one and two frames
+# cover the same 99.58 % of the faces, and change 3.2 and 3.5 times their area
+NEIGHBOURS = 1
+# The head of a photo is outlined around a box, that of a frame around so much of it: with its neighbours it covers
+# what the whole box would. The same clip at .93 and .88: 99.58 and 99.44 % of the faces, 2.9 and 2.7 times their area
+_HEAD_SHARE = 0.93
 # A face that moves by more than this share of its size between two frames is covered in between too, so that no strip
 # stays free; of a jump at most so many positions
 _SWEPT_SHARE, _MOST_BETWEEN = 0.2, 8
@@ -117,7 +120,8 @@ class Shapes:
         """Hair, ears and chin with the face, of a rounded size and pose; and the rectangle around the box that is
         certainly inside.
         """
-        left, top, width, height = _rounded(box)
+        less_x, less_y = ((high - low) * (1 - _HEAD_SHARE) / 2 for low, high in ((box[0], box[2]), (box[1], box[3])))
+        left, top, width, height = _rounded((box[0] + less_x, box[1] + less_y, box[2] - less_x, box[3] - less_y))
         key = (width, height, int(pose[0]), int(pose[1]))
         outline = self._outlines.get(key)
         if outline is None:
@@ -125,7 +129,10 @@ class Shapes:
             self._outlines[key] = outline
             if len(self._outlines) > _MOST_OUTLINES:
                 self._outlines.popitem(last=False)
-        return Patch(left + outline.left, top + outline.top, outline.mask), (left, top, left + width, top + height)
+        head = Patch(left + outline.left, top + outline.top, outline.mask)
+        whole = _outwards(box)
+        is_inside = all(_holds(head, x, y) for x in (whole[0], whole[2] - 1) for y in (whole[1], whole[3] - 1))
+        return head, whole if is_inside else (left, top, left + width, top + height)  # outlines are convex
 
     def _pose_of(self, index: int) -> NDArray[np.int8]:
         poses = self._poses.get(index)
@@ -209,6 +216,13 @@ def _united(head: Patch, boxes: list[Window]) -> Patch:
     for a, b, c, d in boxes:
         united[b - top : d - top, a - left : c - left] = True
     return Patch(left, top, united)
+
+
+def _holds(patch: Patch, x: int, y: int) -> bool:
+    """Whether a pixel is covered."""
+    row, column = y - patch.top, x - patch.left
+    rows, columns = patch.mask.shape
+    return 0 <= row < rows and 0 <= column < columns and bool(patch.mask[row, column])
 
 
 def _window(patch: Patch) -> Window:

@@ -1,18 +1,20 @@
 """Makes tracks of what the detection pass saw: pure, no picture needed.
 
-Every track is gapless and stays within its shot. Recall comes first: short tracks are kept, gaps are filled, and each
-end is extended, for a face that a detector sees now was there a moment before and will be there a moment after.
+Every track is gapless and stays within its shot. People go straight on, whatever the camera does. Recall comes first:
+short tracks are kept, gaps are filled, and each end is extended, for a face that a detector sees now was there a moment
+before and will be there a moment after.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloak.video.camera import Camera
 from cloak.video.looking import Look, Place, Sighting
 from cloak.video.types import Box, Spot, Track
 
@@ -24,7 +26,7 @@ _LONGEST_GAP = 30
 _MEETING, _MEETING_PER_FRAME = 0.6, 0.02
 _SIZES = 1.6
 # Frames by which a track is extended where it begins or ends for no reason; to the picture's edge where that is near
-_EXTENSION, _EXTENSION_TO_EDGE = 6, 15
+_EXTENSION, _EXTENSION_TO_EDGE = 8, 15
 # Frames beyond the first and the last sighting in which a face that was only followed is believed: pixels alone take
 # a wall for a face as well
 _FOLLOWED_BEYOND = 8
@@ -38,6 +40,16 @@ class _Chain:
 
     spots: list[Spot]
     shot: tuple[int, int]
+    camera: Camera
+    _speeds: dict[bool, NDArray[np.float64]] = field(default_factory=dict)
+
+    def speed(self, *, at_start: bool) -> NDArray[np.float64]:
+        """Pixels per frame beside the camera's, forwards in time, as seen in the frame at one end. Once all spots are
+        there.
+        """
+        if at_start not in self._speeds:
+            self._speeds[at_start] = _speed(self.spots, self.camera, at_start=at_start)
+        return self._speeds[at_start]
 
     @property
     def first(self) -> int:
@@ -68,6 +80,10 @@ def tracks(looks: Sequence[Look], size: tuple[int, int], frames: int) -> tuple[T
 
 def _linked(looks: Sequence[Look], frames: int) -> list[_Chain]:
     """Chains of sightings, as the looks link them."""
+    camera = Camera()
+    for one in looks:
+        for frame, move in enumerate(one.moves, one.frame - len(one.moves) + 1):
+            camera.add(frame, move)
     starts = [one.frame for one in looks if one.begins_shot]
     ends = [*starts[1:], frames]
     chains: list[_Chain] = []
@@ -82,7 +98,7 @@ def _linked(looks: Sequence[Look], frames: int) -> list[_Chain]:
         here = []
         for sighting in one.sightings:
             if sighting.before is None:
-                chain = _Chain([], shot)
+                chain = _Chain([], shot, camera)
                 chains.append(chain)
             else:
                 chain = before[sighting.before]
@@ -154,17 +170,24 @@ def _at(chain: _Chain, frame: int) -> Box:
     if chain.first <= frame <= chain.last:
         return chain.spots[frame - chain.first].box
     end = chain.spots[0] if frame < chain.first else chain.spots[-1]
-    dx, dy = _speed(chain.spots, at_start=frame < chain.first)
-    steps = frame - end.frame
-    return (end.box[0] + dx * steps, end.box[1] + dy * steps, end.box[2] + dx * steps, end.box[3] + dy * steps)
+    middle = _heading(chain, end, frame)
+    half_x, half_y = (end.box[2] - end.box[0]) / 2, (end.box[3] - end.box[1]) / 2
+    return (middle[0] - half_x, middle[1] - half_y, middle[0] + half_x, middle[1] + half_y)
 
 
-def _speed(spots: Sequence[Spot], *, at_start: bool) -> NDArray[np.float64]:
-    """Pixels per frame, forwards in time, at one end of a track."""
+def _heading(chain: _Chain, end: Spot, frame: int) -> NDArray[np.float64]:
+    """(2,): where the middle of the face is in a frame beyond one end of its track, straight on beside the camera."""
+    dx, dy = chain.speed(at_start=frame < end.frame) * (frame - end.frame)
+    x1, y1, x2, y2 = end.box
+    return chain.camera.centre((x1 + dx, y1 + dy, x2 + dx, y2 + dy), end.frame, frame)
+
+
+def _speed(spots: Sequence[Spot], camera: Camera, *, at_start: bool) -> NDArray[np.float64]:
     part = spots[: _SPEED_FRAMES + 1] if at_start else spots[-_SPEED_FRAMES - 1 :]
     if len(part) < 2:
         return np.zeros(2)
-    first, last = (np.array(spot.box).reshape(2, 2).mean(0) for spot in (part[0], part[-1]))
+    end = part[0 if at_start else -1].frame
+    first, last = (camera.centre(spot.box, spot.frame, end) for spot in (part[0], part[-1]))
     speed: NDArray[np.float64] = (last - first) / (part[-1].frame - part[0].frame)
     return speed
 
@@ -175,12 +198,18 @@ def _bridged(a: _Chain, b: _Chain) -> _Chain:
         end, start = a.seen[-1].frame, b.seen[0].frame
         shared = [frame for frame in range(max(b.first, end), min(a.last, start) + 1)]
         meet = min(shared, key=lambda frame: _apart(_at(a, frame), _at(b, frame)))
-        return _Chain([s for s in a.spots if s.frame < meet] + [s for s in b.spots if s.frame >= meet], a.shot)
+        return _Chain([s for s in a.spots if s.frame < meet] + [s for s in b.spots if s.frame >= meet], a.shot,
+                      a.camera)
     gap = b.first - a.last
-    ends = np.array(a.spots[-1].box), np.array(b.spots[0].box)
-    between = [Spot(a.last + n, _rounded(ends[0] + (ends[1] - ends[0]) * n / gap), 0.0, "filled")
-               for n in range(1, gap)]
-    return _Chain(a.spots + between + b.spots, a.shot)
+    ends = a.spots[-1].box, b.spots[0].box
+    between = []
+    for n in range(1, gap):
+        share, frame = n / gap, a.last + n
+        middle = ((1 - share) * a.camera.centre(ends[0], a.last, frame)
+                  + share * a.camera.centre(ends[1], b.first, frame))
+        half = ((1 - share) * _sides(ends[0]) + share * _sides(ends[1])) / 2
+        between.append(Spot(frame, _rounded([*(middle - half), *(middle + half)]), 0.0, "filled"))
+    return _Chain(a.spots + between + b.spots, a.shot, a.camera)
 
 
 def _extended(chain: _Chain, size: tuple[int, int]) -> Track:
@@ -192,17 +221,15 @@ def _extended(chain: _Chain, size: tuple[int, int]) -> Track:
         end = spots[0] if at_start else spots[-1]
         room = end.frame - chain.shot[0] if at_start else chain.shot[1] - end.frame
         beyond = seen[0].frame - end.frame if at_start else end.frame - seen[-1].frame
-        speed = _speed(spots, at_start=at_start) * (-1 if at_start else 1)
-        box = np.array(end.box)
-        centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
-        leaves = next((n for n in range(1, _EXTENSION_TO_EDGE + 1) if _is_outside(centre + speed * n, half, size)),
-                      None)
+        step = -1 if at_start else 1
+        half = _sides(end.box) / 2
+        middles = [_heading(chain, end, end.frame + step * n) for n in range(1, min(room, _EXTENSION_TO_EDGE) + 1)]
+        leaves = next((n for n, middle in enumerate(middles, 1) if _is_outside(middle, half, size)), None)
         is_lost |= room > 0 and leaves is None
         more = []
-        for n in range(1, min(room, leaves or max(0, _EXTENSION - beyond)) + 1):
-            middle, reach = centre + speed * n, half * (1 + _GROWTH * n)
-            more.append(Spot(end.frame + (-n if at_start else n), _rounded([*(middle - reach), *(middle + reach)]),
-                             0.0, "extended"))
+        for n, middle in enumerate(middles[: leaves or max(0, _EXTENSION - beyond)], 1):
+            reach = half * (1 + _GROWTH * n)
+            more.append(Spot(end.frame + step * n, _rounded([*(middle - reach), *(middle + reach)]), 0.0, "extended"))
         spots = more[::-1] + spots if at_start else spots + more
     return Track(0, tuple(spots), is_lost)
 

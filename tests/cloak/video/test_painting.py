@@ -190,14 +190,14 @@ box_of = st.tuples(st.floats(-60, 180), st.floats(-60, 140), st.floats(3, 90), s
 
 @settings(max_examples=60, deadline=None)
 @given(box_of, st.tuples(st.floats(-15, 15), st.floats(-15, 15)), st.integers(0, 8))
-def test_the_face_is_covered_where_it_is_and_where_it_is_two_frames_before_and_after(box, step, number):
+def test_the_face_is_covered_where_it_is_and_where_it_is_a_frame_before_and_after(box, step, number):
     spots = tuple(Spot(i, (box[0] + i * step[0], box[1] + i * step[1], box[2] + i * step[0], box[3] + i * step[1]), 0.9,
                        "seen") for i in range(9))
     plan = a_plan(Track(1, spots))
     shapes = Shapes(plan, Look())
     inside = union(shapes.at(number), SIZE[::-1])
-    for near in range(max(number - 2, 0), min(number + 2, 8) + 1):
-        for between in (0, 0.5) if near < min(number + 2, 8) else (0,):
+    for near in range(max(number - 1, 0), min(number + 1, 8) + 1):
+        for between in (0, 0.5) if near < min(number + 1, 8) else (0,):
             x1, y1 = (spots[near].box[k] + between * step[k] for k in (0, 1))
             x2, y2 = (spots[near].box[k + 2] + between * step[k] for k in (0, 1))
             # Between two frames the middle of the face is enough, for steps of a fifth of it are bridged
@@ -218,7 +218,8 @@ def test_a_cover_is_hardly_larger_than_a_head(degrees):
     (cover,) = Shapes(a_plan(track), Look()).at(4)
     head = masks.head(np.array(box), points)
     ours, theirs = union([cover], (200, 200)), union([type(cover)(("", 0), "", head, (0, 0, 0, 0))], (200, 200))
-    assert (ours & theirs).sum() > 0.95 * theirs.sum() and ours.sum() < 1.15 * theirs.sum()
+    # Of a photo's outline .93 each way is wanted, and sides are rounded up
+    assert (ours & theirs).sum() > 0.85 * theirs.sum() and ours.sum() < 1.05 * theirs.sum()
 
 
 def test_a_head_without_landmarks_is_turned_as_it_is_before_and_after():
@@ -235,7 +236,7 @@ def test_a_head_without_landmarks_is_turned_as_it_is_before_and_after():
 def test_covers_begin_early_and_end_late_but_never_over_a_cut():
     first, second = still((40.0, 30.0, 72.0, 70.0), 2, first=2), still((90.0, 30.0, 122.0, 70.0), 1, first=6)
     shapes = Shapes(a_plan(first, second, cuts=(5, 7)), Look())
-    assert [[cover.key[1] for cover in shapes.at(i)] for i in range(9)] == [[1]] * 5 + [[2]] * 2 + [[]] * 2
+    assert [[cover.key[1] for cover in shapes.at(i)] for i in range(9)] == [[], *[[1]] * 4, *[[2]] * 2, [], []]
 
 
 def test_a_hidden_face_wins_over_a_kept_one():
