@@ -118,9 +118,10 @@ def _frontier(document: Document) -> Markup:
     for arm, result in document["arms"].items():
         quality = float(result["quality_written"]["face"]["ssimulacra2_reference"])
         tar = result["matchers"][_worst(document, arm)]["tar"][FMR]
-        series.append(Series(arm, (_point(quality, tar),), _look(arm, document)))
         if quality < LEAST_QUALITY:
-            outside.append(f"{arm} ({quality:.0f})")
+            outside.append(f"{arm} ({quality:.0f}, TAR {tar['value']:.2f})")
+        else:
+            series.append(Series(arm, (_point(quality, tar),), _look(arm, document)))
     axis = linear("SSIMULACRA2 of the face, by reference: right looks better",
                   [one.points[0].x for one in series] + [100.0], least=LEAST_QUALITY)
     caption = (
@@ -128,7 +129,7 @@ def _frontier(document: Document) -> Markup:
         "Low and to the right is what one wants."
     )
     if outside:
-        caption += f" At the left edge, and in truth further left: {', '.join(outside)}."
+        caption += f" Further left than is drawn: {', '.join(outside)}."
     says = caption + " " + "; ".join(
         f"{one.name}: quality {one.points[0].x:.0f}, TAR {one.points[0].y:.2f}" for one in series)
     return figure(caption, scatter(says, axis, rates("TAR, worst held-out"), series))

@@ -160,7 +160,7 @@ def test_a_run_says_its_figures_in_tables_and_plots_have_words(result):
     assert len(labels) == len([one for one in read.of("svg") if "aria-hidden" not in one]) >= 6
     (frontier,) = [label for label in labels if "What a protection costs" in label]
     # The easy, white-box matcher does not count, and what lies outside is said.
-    assert "balanced: quality 68, TAR 0.60" in frontier and "solid box (-1100)" in frontier
+    assert "balanced: quality 68, TAR 0.60" in frontier and "solid box (-1100, TAR 0.00)" in frontier
     (jpeg,) = [label for label in labels if "saved again as JPEG" in label]
     assert "balanced: 0.30 at 50, 0.30 at 90, 0.30 at 95" in jpeg
     assert len(read.of("table")) == len(read.of("caption")) == len(read.of("div")) - html.count('class="figures"') - (
