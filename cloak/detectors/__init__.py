@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from typing import Protocol
-
-import torch
+from typing import TYPE_CHECKING, Protocol
 
 from cloak.errors import SettingsInvalid
 from cloak.types import Faces, Pixels
+
+if TYPE_CHECKING:  # video finds faces without it, and it takes seconds
+    import torch
 
 
 class Detector(Protocol):

@@ -13,14 +13,17 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from cloak import weights
 from cloak.types import Faces, Pixels
+
+if TYPE_CHECKING:
+    import torch
 
 # Chosen on the data pack (evaluation/results/detectors.json). At 0.2 each of the 744 labelled faces in photos is found,
 # and 0.980 and 0.857 of those in the two clips; at 0.3 it is 0.976 and 0.825. A missed face goes out unprotected, so

@@ -157,7 +157,7 @@ def _from_json(said: dict[str, Any]) -> Look:
 
 
 def _centerface() -> Find:
-    from cloak.detectors.centerface import CenterFace  # late, for it takes seconds
+    from cloak.detectors.centerface import CenterFace  # late, for a plan that is there needs none
 
     network = CenterFace()
 

@@ -332,7 +332,7 @@ def _painted(clip: Clip, painter: Painter, plan: Plan, expected: Expected, times
 
 @cache
 def _second_look() -> checking.Find:
-    from cloak.detectors import centerface  # late, for torch takes seconds
+    from cloak.detectors import centerface  # late, for a plan alone needs none
 
     return centerface.CenterFace().detect
 
