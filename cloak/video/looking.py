@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +38,8 @@ STRIDE = 2
 # at a quarter of the cost. The second view finds small faces in 720 lines: .995 and .996 of the face-frames of two
 # generated street clips are covered with it, .992 and .994 without
 _LOOKED_AT_PX = (640, 960)
+# Whole pictures looked at at a time, and frames read ahead for that
+_AT_ONCE, _AHEAD = 2, 6
 # Frames kept, through which a newly seen face is followed back
 _BACK = 25
 # Pictures wider or higher than this are halved for following, until they are not
@@ -94,35 +97,74 @@ class Look:
 def look(frames: Iterable[Frame], find: Find, *, stride: int = STRIDE, last: Look | None = None) -> Iterator[Look]:
     """Look at the first frame, the last, those on both sides of a cut, and every `stride`-th between.
 
+    Which these are is known without looking, so that the detector works a few frames ahead, on several at once. What
+    comes of it is the same as one after the other.
+
     Args:
         frames: of one clip, in order; from `resume_at(last)` on when `last` is given.
-        find: the detector with its lower threshold.
+        find: the detector with its lower threshold; called from several threads at once.
         last: the last look of a pass that was interrupted; it goes on as if it had not been.
     """
     eye = _Eye(find)
-    before: Frame | None = None
+    pool = ThreadPoolExecutor(_AT_ONCE, "look")
+    try:
+        for turn in _announced(_turns(frames, eye, stride, last), eye, pool):
+            eye.keep(turn.number, turn.luma, begins_shot=turn.begins_shot)
+            if turn.frame is None:
+                continue
+            if last is None or turn.begins_shot:
+                last = Look(turn.number, True, eye.find_all(turn.frame))
+            else:
+                last = eye.look_on(turn.frame, last)
+            yield last
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One frame, and what is to become of it, which does not depend on what is seen."""
+
+    number: int
+    luma: NDArray[np.uint8]
+    begins_shot: bool
+    frame: Frame | None  # where it is looked at
+
+
+def _turns(frames: Iterable[Frame], eye: _Eye, stride: int, last: Look | None) -> Iterator[_Turn]:
+    """Which frames are looked at. One frame behind, because the last one of a shot is."""
+    looked_at = -1 if last is None else last.frame
+    known = looked_at  # read again after an interruption
+    before: tuple[Frame, _Turn] | None = None
     thumbnail: NDArray[np.float32] | None = None
     for frame in frames:
         luma = eye.luma(frame)
         previous, thumbnail = thumbnail, _thumbnail(luma)
         is_cut = previous is not None and _likeness(previous, thumbnail) < _SAME_SHOT
-        if last is not None and frame.number <= last.frame:  # read again after an interruption
-            eye.keep(frame.number, luma, begins_shot=is_cut)
-        elif last is None or is_cut:
-            if last is not None and before is not None and before.number > last.frame:
-                last = eye.look_on(before, last)
-                yield last
-            eye.keep(frame.number, luma, begins_shot=True)
-            last = Look(frame.number, True, eye.find_all(frame))
-            yield last
-        else:
-            eye.keep(frame.number, luma)
-            if frame.number - last.frame >= stride:
-                last = eye.look_on(frame, last)
-                yield last
-        before = frame
-    if last is not None and before is not None and before.number > last.frame:
-        yield eye.look_on(before, last)
+        begins_shot = is_cut or (previous is None and last is None)
+        if before is not None:
+            yield _looked_at(*before) if is_cut and before[1].number > looked_at else before[1]
+        is_turn = frame.number > known and (begins_shot or frame.number - looked_at >= stride)
+        looked_at = frame.number if is_turn else looked_at
+        before = frame, _Turn(frame.number, luma, begins_shot, frame if is_turn else None)
+    if before is not None:
+        yield _looked_at(*before) if before[1].number > looked_at else before[1]
+
+
+def _announced(turns: Iterable[_Turn], eye: _Eye, pool: Executor) -> Iterator[_Turn]:
+    """The same, `_AHEAD` frames after the detector was given them."""
+    waiting: deque[_Turn] = deque()
+    for turn in turns:
+        if turn.frame is not None:
+            eye.look_ahead(turn.frame, pool)
+        waiting.append(turn)
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _looked_at(frame: Frame, turn: _Turn) -> _Turn:
+    return replace(turn, frame=frame)
 
 
 def resume_at(last: Look) -> int:
@@ -139,6 +181,7 @@ class _Eye:
         self._reduction = 1
         self._camera = Camera()
         self._small: NDArray[np.uint8] | None = None
+        self._ahead: dict[int, Future[tuple[Sighting, ...]]] = {}
 
     def luma(self, frame: Frame) -> NDArray[np.uint8]:
         """(H, W) u8 for following, a copy."""
@@ -157,8 +200,15 @@ class _Eye:
         self._kept.append((number, luma))
         self._camera.forget(self._kept[0][0])
 
+    def look_ahead(self, frame: Frame, pool: Executor) -> None:
+        """Have the detector look at a frame that `find_all` will be asked about."""
+        self._ahead[frame.number] = pool.submit(self._find_all, frame)
+
     def find_all(self, frame: Frame) -> tuple[Sighting, ...]:
         """What the detector sees in the whole picture."""
+        return self._ahead.pop(frame.number).result()
+
+    def _find_all(self, frame: Frame) -> tuple[Sighting, ...]:
         side = max(frame.planes[0].shape)
         fewest, most = _LOOKED_AT_PX
         looked_at = most if frame.number // STRIDE % 2 == 0 else max(fewest, min(side / 2, most))

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import platform
+import threading
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -159,9 +160,12 @@ def _from_json(said: dict[str, Any]) -> Look:
 def _centerface() -> Find:
     from cloak.detectors.centerface import CenterFace  # late, for a plan that is there needs none
 
-    network = CenterFace()
+    own = threading.local()  # one network for each thread, for it sees one picture at a time
 
     def find(pixels: Pixels) -> Faces:
+        if not hasattr(own, "network"):
+            own.network = CenterFace()
+        network: CenterFace = own.network
         faces = network.glance(pixels, _LOW_SMALL)
         heights = faces.boxes[:, 3] - faces.boxes[:, 1]
         return faces.take(np.flatnonzero(faces.scores >= np.where(heights < _SMALL_PX, _LOW_SMALL, _LOW)))
