@@ -8,6 +8,7 @@ before and will be there a moment after.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -60,6 +61,14 @@ class _Chain:
         return self.spots[-1].frame
 
     @property
+    def first_seen(self) -> Spot:
+        return next(spot for spot in self.spots if spot.source == "seen")
+
+    @property
+    def last_seen(self) -> Spot:
+        return next(spot for spot in reversed(self.spots) if spot.source == "seen")
+
+    @property
     def seen(self) -> list[Spot]:
         return [spot for spot in self.spots if spot.source == "seen"]
 
@@ -74,8 +83,7 @@ def tracks(looks: Sequence[Look], size: tuple[int, int], frames: int) -> tuple[T
     chains = [chain for chain in _merged(_linked(looks, frames)) if _is_believed(chain)]
     made = [_extended(chain, size) for chain in chains]
     made.sort(key=lambda track: (track.spots[0].frame, track.spots[0].box))
-    return tuple(replace(track, number=number, spots=_with_points(track.spots))
-                 for number, track in enumerate(made, 1))
+    return tuple(replace(track, number=number) for number, track in enumerate(made, 1))
 
 
 def _linked(looks: Sequence[Look], frames: int) -> list[_Chain]:
@@ -129,30 +137,49 @@ def _is_believed(chain: _Chain) -> bool:
 
 
 def _merged(chains: Sequence[_Chain]) -> list[_Chain]:
-    """Chains of one face that was hidden for a while made one, nearest first."""
-    chains = list(chains)
-    while True:
-        costs = []
-        for i, a in enumerate(chains):
-            for j, b in enumerate(chains):
-                if i != j and a.shot == b.shot:
-                    cost = _gap(a, b)
-                    if cost is not None:
-                        costs.append((cost, i, j))
+    """Chains of one face that was hidden for a while made one, nearest first.
+
+    Only chains that end and begin near each other in time are compared, and only once: hours take as long as their
+    minutes one by one.
+    """
+    known = dict(enumerate(chains))
+    ending, starting = defaultdict[int, set[int]](set), defaultdict[int, set[int]](set)
+    costs: dict[tuple[int, int], float] = {}
+    new = list(known)
+    count = len(known)
+    while new:
+        for i in new:
+            ending[known[i].last_seen.frame].add(i)
+            starting[known[i].first_seen.frame].add(i)
+        pairs = set[tuple[int, int]]()
+        for i in new:
+            first, last = known[i].first_seen.frame, known[i].last_seen.frame
+            for gap in range(1, _LONGEST_GAP + 1):
+                pairs.update((i, j) for j in starting.get(last + gap, ()))
+                pairs.update((j, i) for j in ending.get(first - gap, ()))
+        for i, j in pairs:
+            if i != j and known[i].shot == known[j].shot and (cost := _gap(known[i], known[j])) is not None:
+                costs[i, j] = cost
         taken: set[int] = set()
         grown: list[_Chain] = []
-        for _, i, j in sorted(costs):
+        for _, i, j in sorted((cost, i, j) for (i, j), cost in costs.items()):
             if i not in taken and j not in taken:
                 taken |= {i, j}
-                grown.append(_bridged(chains[i], chains[j]))
-        if not taken:
-            return chains
-        chains = [chain for i, chain in enumerate(chains) if i not in taken] + grown
+                grown.append(_bridged(known[i], known[j]))
+        costs = {pair: cost for pair, cost in costs.items() if taken.isdisjoint(pair)}
+        for i in taken:
+            ending[known[i].last_seen.frame].remove(i)
+            starting[known[i].first_seen.frame].remove(i)
+            del known[i]
+        new = list(range(count, count + len(grown)))
+        known.update(zip(new, grown))
+        count += len(grown)
+    return list(known.values())
 
 
 def _gap(a: _Chain, b: _Chain) -> float | None:
     """How badly `b` continues `a`: how far apart they are where they come closest, or None."""
-    end, start = a.seen[-1], b.seen[0]
+    end, start = a.last_seen, b.first_seen
     if not 0 < start.frame - end.frame <= _LONGEST_GAP:
         return None
     heights = end.box[3] - end.box[1], start.box[3] - start.box[1]
@@ -195,7 +222,7 @@ def _speed(spots: Sequence[Spot], camera: Camera, *, at_start: bool) -> NDArray[
 def _bridged(a: _Chain, b: _Chain) -> _Chain:
     """`a` up to where they meet, then `b`; between them straight on."""
     if b.first <= a.last:
-        end, start = a.seen[-1].frame, b.seen[0].frame
+        end, start = a.last_seen.frame, b.first_seen.frame
         shared = [frame for frame in range(max(b.first, end), min(a.last, start) + 1)]
         meet = min(shared, key=lambda frame: _apart(_at(a, frame), _at(b, frame)))
         return _Chain([s for s in a.spots if s.frame < meet] + [s for s in b.spots if s.frame >= meet], a.shot,
@@ -236,28 +263,6 @@ def _extended(chain: _Chain, size: tuple[int, int]) -> Track:
 
 def _is_outside(centre: NDArray[np.float64], half: NDArray[np.float64], size: tuple[int, int]) -> bool:
     return bool((centre + half <= 0).any() or (centre - half >= size).any())
-
-
-def _with_points(spots: Sequence[Spot]) -> tuple[Spot, ...]:
-    """Every spot with landmarks: those of the nearest sightings, moved along with the box."""
-    known = [(spot.frame, (np.array(spot.landmarks) - spot.box[:2]) / _sides(spot.box))
-             for spot in spots if spot.landmarks is not None]
-    if not known:
-        return tuple(spots)
-    frames = np.array([frame for frame, _ in known], np.float64)
-    shares = np.stack([points for _, points in known]).reshape(len(known), -1)
-    filled = []
-    for spot in spots:
-        if spot.landmarks is None:
-            share = np.array([np.interp(spot.frame, frames, column) for column in shares.T]).reshape(-1, 2)
-            points = spot.box[:2] + share * _sides(spot.box)
-            spot = replace(spot, landmarks=tuple((round(float(x), 1), round(float(y), 1)) for x, y in points))
-        filled.append(spot)
-    return tuple(filled)
-
-
-def _sides(box: Box) -> NDArray[np.float64]:
-    return np.array([box[2] - box[0], box[3] - box[1]])
 
 
 def _apart(a: Box, b: Box) -> float:

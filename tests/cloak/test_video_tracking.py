@@ -125,10 +125,43 @@ def test_a_single_weak_sighting_is_no_track_and_a_single_sure_one_is():
         assert len(tracking.tracks(looks, SIZE, 20)) == count
 
 
-def test_landmarks_move_with_the_box_between_the_looks():
+def test_only_spots_that_a_detector_saw_have_landmarks():
     points = ((290.0, 90.0), (310.0, 90.0), (300.0, 100.0), (292.0, 110.0), (308.0, 110.0))
     moved = tuple((x + 20, y) for x, y in points)
     looks = [Look(0, True, (Sighting(box_at(300, 100), 0.9, points),)),
              Look(2, False, (Sighting(box_at(320, 100), 0.9, moved, 0, (Place(1, box_at(310, 100), 0.9),)),))]
     (track,) = tracking.tracks(looks, SIZE, 3)
-    assert np.allclose(track.spots[1].landmarks, np.array(points) + [10, 0], atol=0.2)
+    assert [spot.landmarks for spot in track.spots] == [points, None, moved]
+
+
+def test_joining_takes_every_pair_nearest_first_as_comparing_all_with_all_would():
+    """The same as the plain way, written again here, on crowds of short chains."""
+    def plain(chains):
+        while True:
+            costs = sorted((cost, i, j) for i, a in enumerate(chains) for j, b in enumerate(chains)
+                           if i != j and a.shot == b.shot and (cost := tracking._gap(a, b)) is not None)
+            taken, grown = set(), []
+            for _, i, j in costs:
+                if not taken & {i, j}:
+                    taken |= {i, j}
+                    grown.append(tracking._bridged(chains[i], chains[j]))
+            if not taken:
+                return chains
+            chains = [chain for i, chain in enumerate(chains) if i not in taken] + grown
+
+    for seed in range(5):
+        noise = np.random.default_rng(seed)
+        looks, before = [], ()
+        for number in range(160):
+            begins = number in (0, 90)
+            here = [] if begins else [Sighting((s.box[0] + 3, s.box[1], s.box[2] + 3, s.box[3]), 0.5, None, i)
+                                      for i, s in enumerate(before) if noise.random() < 0.8]
+            new = [Sighting(box_at(*noise.uniform((0, 0), (200, 60))), 0.5) for _ in range(noise.poisson(0.7))]
+            kept = {s.before for s in here}
+            ended = () if begins else tuple((i, ()) for i in range(len(before)) if i not in kept)
+            before = (*here, *new)
+            looks.append(Look(number, begins, before, ended))
+        chains = tracking._linked(looks, 160)
+        joined = tracking._merged(chains)
+        assert len(joined) < 0.8 * len(chains)
+        assert [c.spots for c in joined] == [c.spots for c in plain(list(chains))]
