@@ -16,6 +16,7 @@ track has its decision first, so that it can be found and changed: `keep` leaves
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from typing import Any, NoReturn
 from cloak.errors import PlanInvalid
 from cloak.files import write_new
 from cloak.video.look import STYLES
+from cloak.video.spots import Spots
 from cloak.video.types import Area, Box, Plan, Spot, Track
 
 SCHEMA = "facecloak-plan/1"
@@ -47,7 +49,7 @@ def rounded(plan: Plan) -> Plan:
                     None if marks is None else tuple((round(float(x), 2), round(float(y), 2)) for x, y in marks))
 
     return dataclasses.replace(plan, tracks=tuple(
-        dataclasses.replace(track, spots=tuple(map(short, track.spots))) for track in plan.tracks))
+        dataclasses.replace(track, spots=Spots(map(short, track.spots))) for track in plan.tracks))
 
 
 def to_json(plan: Plan) -> str:
@@ -176,11 +178,11 @@ def _track(value: Any, where: str, frames: int) -> Track:
     style = fields["style"]
     if style is not None and style not in STYLES:
         raise PlanInvalid(f"{where}: style is {style!r}, expected null or one of {', '.join(STYLES)}")
-    spots = tuple(_spot(row, f"{where}, spots[{i}]", frames) for i, row in
+    spots = Spots(_spot(row, f"{where}, spots[{i}]", frames) for i, row in
                   enumerate(_array(fields["spots"], f"{where}: spots")))
     if not spots:
         raise PlanInvalid(f"{where} has no spots: take it out")
-    for before, after in zip(spots, spots[1:]):
+    for before, after in itertools.pairwise(spots):
         if after.frame != before.frame + 1:
             raise PlanInvalid(f"{where}: frame {after.frame} follows {before.frame}. A track has one spot for each of "
                               "its frames: fill the gap, or make two tracks of it")

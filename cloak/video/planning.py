@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import platform
 import threading
@@ -43,15 +44,14 @@ def make_plan(clip: Clip, frames: Callable[[int], Iterator[Frame]], *, sha256: s
         on_frame: told how many frames were read so far.
     """
     sha256 = sha256 or _sha256(clip.path)
-    looks: list[Look] = []
-    count = 0
+    count, last = 0, None
     header = {"schema": _SCHEMA, "sha256": sha256, "size": list(clip.size), "stride": looking.STRIDE,
               "detector": DETECTOR if find is None else repr(find), "facecloak": cloak.__version__}
     kept = None if checkpoint is None else _Checkpoint(checkpoint, header)
+    looks: list[Look] | _Checkpoint = [] if kept is None else kept
     if kept is not None:
-        looks, count = kept.read()
+        last, count = kept.read()
     if not count:
-        last = looks[-1] if looks else None
         start = 0 if last is None else looking.resume_at(last)
 
         def counted() -> Iterator[Frame]:
@@ -67,8 +67,6 @@ def make_plan(clip: Clip, frames: Callable[[int], Iterator[Frame]], *, sha256: s
                 stack.enter_context(kept)
             for one in looking.look(counted(), find or _centerface(), last=last):
                 looks.append(one)
-                if kept is not None:
-                    kept.add(_to_json(one))
             if kept is not None:
                 kept.add({"frames": count})
     return Plan(
@@ -92,9 +90,9 @@ class _Checkpoint:
         self._path, self._header = folder / CHECKPOINT, header
         self._whole = 0  # bytes of the lines that were read and believed
 
-    def read(self) -> tuple[list[Look], int]:
-        """What an earlier pass over the same clip left, and the number of frames if it came to its end."""
-        looks: list[Look] = []
+    def read(self) -> tuple[Look | None, int]:
+        """The last look of an earlier pass over the same clip, and the number of frames if it came to its end."""
+        last: Look | None = None
         with contextlib.suppress(FileNotFoundError), open(self._path, "rb") as file:
             for number, line in enumerate(file):
                 try:
@@ -103,14 +101,22 @@ class _Checkpoint:
                         break
                     if said is None:  # the line in which it was killed
                         break
-                    self._whole += len(line)
                     if number and "frames" in said:
-                        return looks, int(said["frames"])
+                        return last, int(said["frames"])
                     if number:
-                        looks.append(_from_json(said))
+                        last = _from_json(said)
+                    self._whole += len(line)
                 except (ValueError, KeyError, TypeError, IndexError):
                     break
-        return looks, 0
+        return last, 0
+
+    def __iter__(self) -> Iterator[Look]:
+        """The looks, each time read again: hours of them would fill the memory."""
+        with open(self._path, "rb") as file:
+            for line in itertools.islice(file, 1, None):
+                if "frames" in (said := json.loads(line)):
+                    break
+                yield _from_json(said)
 
     def __enter__(self) -> _Checkpoint:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +129,9 @@ class _Checkpoint:
 
     def __exit__(self, *problem: object) -> None:
         self._file.close()
+
+    def append(self, look: Look) -> None:
+        self.add(_to_json(look))
 
     def add(self, said: dict[str, Any]) -> None:
         self._file.write(json.dumps(said, separators=(",", ":")).encode() + b"\n")

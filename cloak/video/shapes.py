@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -247,7 +248,7 @@ def _rounded(box: Box) -> tuple[int, int, int, int]:
     return left, top, width, height
 
 
-def _poses(spots: tuple[Spot, ...]) -> NDArray[np.int8]:
+def _poses(spots: Sequence[Spot]) -> NDArray[np.int8]:
     """(N, 2) roll and turn of each spot, rounded; upright where nothing near by says otherwise."""
     rounded = np.zeros((len(spots), 2), np.int8)
     places = np.array([i for i, spot in enumerate(spots) if spot.landmarks is not None], np.intp)

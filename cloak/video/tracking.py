@@ -7,9 +7,10 @@ before and will be there a moment after.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from cloak.video.camera import Camera
 from cloak.video.looking import Look, Place, Sighting
+from cloak.video.spots import Spots
 from cloak.video.types import Box, Spot, Track
 
 # A track is begun by one sighting of this score, or by weaker ones with this sum
@@ -39,7 +41,7 @@ _SPEED_FRAMES = 6  # over which the speed at an end is taken
 class _Chain:
     """One face as far as the looks link it: a gapless run of spots, and the frames that its shot spans."""
 
-    spots: list[Spot]
+    spots: Spots
     shot: tuple[int, int]
     camera: Camera
     _speeds: dict[bool, NDArray[np.float64]] = field(default_factory=dict)
@@ -73,20 +75,23 @@ class _Chain:
         return [spot for spot in self.spots if spot.source == "seen"]
 
 
-def cuts(looks: Sequence[Look]) -> tuple[int, ...]:
+def cuts(looks: Iterable[Look]) -> tuple[int, ...]:
     """Frames that begin a new shot, the first not among them."""
-    return tuple(one.frame for one in looks[1:] if one.begins_shot)
+    return tuple(one.frame for one in itertools.islice(looks, 1, None) if one.begins_shot)
 
 
-def tracks(looks: Sequence[Look], size: tuple[int, int], frames: int) -> tuple[Track, ...]:
-    """All faces of a clip of `frames` frames of `size` (width, height), numbered as `Track` says."""
+def tracks(looks: Iterable[Look], size: tuple[int, int], frames: int) -> tuple[Track, ...]:
+    """All faces of a clip of `frames` frames of `size` (width, height), numbered as `Track` says.
+
+    `looks` are gone through several times.
+    """
     chains = [chain for chain in _merged(_linked(looks, frames)) if _is_believed(chain)]
     made = [_extended(chain, size) for chain in chains]
     made.sort(key=lambda track: (track.spots[0].frame, track.spots[0].box))
     return tuple(replace(track, number=number) for number, track in enumerate(made, 1))
 
 
-def _linked(looks: Sequence[Look], frames: int) -> list[_Chain]:
+def _linked(looks: Iterable[Look], frames: int) -> list[_Chain]:
     """Chains of sightings, as the looks link them."""
     camera = Camera()
     for one in looks:
@@ -102,22 +107,21 @@ def _linked(looks: Sequence[Look], frames: int) -> list[_Chain]:
             before = []
             shot = (one.frame, ends[starts.index(one.frame)] - 1)
         for index, path in one.ended:
-            before[index].spots += [_spot(place) for place in path]
+            before[index].spots.extend(map(_spot, path))
         here = []
         for sighting in one.sightings:
             if sighting.before is None:
-                chain = _Chain([], shot, camera)
+                chain = _Chain(Spots(), shot, camera)
                 chains.append(chain)
             else:
                 chain = before[sighting.before]
-            chain.spots += [_spot(place) for place in sighting.path]
+            chain.spots.extend(map(_spot, sighting.path))
             chain.spots.append(_seen(one.frame, sighting))
             here.append(chain)
         before = here
     for chain in chains:
-        seen = chain.seen
-        first, last = seen[0].frame - _FOLLOWED_BEYOND, seen[-1].frame + _FOLLOWED_BEYOND
-        chain.spots = [spot for spot in chain.spots if first <= spot.frame <= last]
+        first, last = chain.first_seen.frame - _FOLLOWED_BEYOND, chain.last_seen.frame + _FOLLOWED_BEYOND
+        chain.spots = Spots(spot for spot in chain.spots if first <= spot.frame <= last)
     return chains
 
 
@@ -225,8 +229,7 @@ def _bridged(a: _Chain, b: _Chain) -> _Chain:
         end, start = a.last_seen.frame, b.first_seen.frame
         shared = [frame for frame in range(max(b.first, end), min(a.last, start) + 1)]
         meet = min(shared, key=lambda frame: _apart(_at(a, frame), _at(b, frame)))
-        return _Chain([s for s in a.spots if s.frame < meet] + [s for s in b.spots if s.frame >= meet], a.shot,
-                      a.camera)
+        return _Chain(Spots(s for c in (a, b) for s in c.spots if (s.frame < meet) == (c is a)), a.shot, a.camera)
     gap = b.first - a.last
     ends = a.spots[-1].box, b.spots[0].box
     between = []
@@ -236,7 +239,7 @@ def _bridged(a: _Chain, b: _Chain) -> _Chain:
                   + share * a.camera.centre(ends[1], b.first, frame))
         half = ((1 - share) * _sides(ends[0]) + share * _sides(ends[1])) / 2
         between.append(Spot(frame, _rounded([*(middle - half), *(middle + half)]), 0.0, "filled"))
-    return _Chain(a.spots + between + b.spots, a.shot, a.camera)
+    return _Chain(Spots((*a.spots, *between, *b.spots)), a.shot, a.camera)
 
 
 def _extended(chain: _Chain, size: tuple[int, int]) -> Track:
@@ -258,7 +261,7 @@ def _extended(chain: _Chain, size: tuple[int, int]) -> Track:
             reach = half * (1 + _GROWTH * n)
             more.append(Spot(end.frame + step * n, _rounded([*(middle - reach), *(middle + reach)]), 0.0, "extended"))
         spots = more[::-1] + spots if at_start else spots + more
-    return Track(0, tuple(spots), is_lost)
+    return Track(0, Spots(spots), is_lost)
 
 
 def _is_outside(centre: NDArray[np.float64], half: NDArray[np.float64], size: tuple[int, int]) -> bool:

@@ -7,7 +7,7 @@ every frame of the clip counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -94,7 +94,7 @@ class Track:
     """One face through one shot: one spot for each of its frames, without a gap."""
 
     number: int  # 1-based, in the order of first frames, then image-left first
-    spots: tuple[Spot, ...]
+    spots: Sequence[Spot]  # `spots.Spots` where there are many
     is_lost: bool = False  # it ended, or began, within a shot and away from the edges, for no reason that was seen
     decision: Literal["hide", "keep"] = "hide"
     style: str | None = None  # overrides the plan's
