@@ -15,17 +15,17 @@ _SOURCES: tuple[Source, ...] = get_args(Source)
 class Spots(Sequence[Spot]):
     """Spots one after the other; equal to a tuple of the same ones. Numbers come out as they went in."""
 
-    __slots__ = ("_boxes", "_frames", "_marks", "_places", "_scores", "_sources")
+    __slots__ = ("_boxes", "_marks", "_places", "_scores", "_sources", "frames")
 
     def __init__(self, spots: Iterable[Spot] = ()) -> None:
-        self._frames, self._boxes, self._scores = array("i"), array("d"), array("d")
+        self.frames, self._boxes, self._scores = array("i"), array("d"), array("d")
         self._sources = bytearray()
         self._places = array("i")  # of each spot in the landmarks; -1 where it has none
         self._marks = array("d")  # ten for each spot that has any
         self.extend(spots)
 
     def append(self, spot: Spot) -> None:
-        self._frames.append(spot.frame)
+        self.frames.append(spot.frame)
         self._boxes.extend(spot.box)
         self._scores.append(spot.score)
         self._sources.append(_SOURCES.index(spot.source))
@@ -57,7 +57,7 @@ class Spots(Sequence[Spot]):
             marks = self._marks[10 * place : 10 * place + 10]
             landmarks = tuple(zip(marks[::2], marks[1::2]))
         source = _SOURCES[self._sources[index]]
-        return Spot(self._frames[index], (x1, y1, x2, y2), self._scores[index], source, landmarks)
+        return Spot(self.frames[index], (x1, y1, x2, y2), self._scores[index], source, landmarks)
 
     def __iter__(self) -> Iterator[Spot]:
         return (self[index] for index in range(len(self)))

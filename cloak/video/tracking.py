@@ -56,11 +56,11 @@ class _Chain:
 
     @property
     def first(self) -> int:
-        return self.spots[0].frame
+        return self.spots.frames[0]
 
     @property
     def last(self) -> int:
-        return self.spots[-1].frame
+        return self.spots.frames[-1]
 
     @property
     def first_seen(self) -> Spot:
