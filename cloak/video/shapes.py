@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cloak import masks
 from cloak.masks import Patch
 from cloak.video.look import Look
+from cloak.video.spots import Spots
 from cloak.video.types import Box, Plan, Spot
 
 # A face is covered where it is in this many frames before and after too. On a generated street clip one and two frames
@@ -60,6 +61,7 @@ class Shapes:
     def __init__(self, plan: Plan, look: Look) -> None:
         self._plan, self._look = plan, look
         self._hidden = [track for track in plan.tracks if track.decision == "hide"]
+        self._spots = [track.spots if isinstance(track.spots, Spots) else Spots(track.spots) for track in self._hidden]
         self._poses: dict[int, NDArray[np.int8]] = {}
         self._ways: OrderedDict[tuple[int, int], list[Window]] = OrderedDict()
         self._outlines: OrderedDict[tuple[int, int, int, int], Patch] = OrderedDict()
@@ -90,13 +92,13 @@ class Shapes:
                          if area.first <= number <= area.last]
 
     def _of_track(self, index: int, number: int) -> Cover:
-        track = self._hidden[index]
-        first = track.spots[0].frame
-        nearest = min(max(number - first, 0), len(track.spots) - 1)
-        low, high = max(number - NEIGHBOURS - first, 0), min(number + NEIGHBOURS - first, len(track.spots) - 1)
-        head, inner = self._head(track.spots[nearest].box, self._pose_of(index)[nearest])
-        faces = [face for at in range(low, high) for face in self._way(index, at)]
-        faces.append(_outwards(track.spots[high].box))
+        track, spots = self._hidden[index], self._spots[index]
+        first, most = spots.frames[0], len(spots) - 1
+        nearest = min(max(number - first, 0), most)
+        low, high = max(number - NEIGHBOURS - first, 0), min(number + NEIGHBOURS - first, most)
+        head, inner = self._head(spots.box(nearest), self._pose_of(index)[nearest])
+        faces = {face for at in range(low, high) for face in self._way(index, at)}
+        faces.add(_outwards(spots.box(high)))
         x1, y1, x2, y2 = inner
         beyond = [f for f in faces if f[0] < x1 or f[1] < y1 or f[2] > x2 or f[3] > y2]
         return Cover(("track", track.number), track.style or self._look.style, _united(head, beyond), _window(head))
@@ -105,7 +107,7 @@ class Shapes:
         """The box in the spot at this place of a track, and on its way to the next spot."""
         if (known := self._ways.get((index, at))) is not None:
             return known
-        box, then = self._hidden[index].spots[at].box, self._hidden[index].spots[at + 1].box
+        box, then = self._spots[index].box(at), self._spots[index].box(at + 1)
         step_px = _SWEPT_SHARE * min(box[2] - box[0], then[2] - then[0])
         between = min(math.ceil(_distance(box, then) / step_px) - 1, _MOST_BETWEEN)
         faces = [_outwards(box)]
@@ -138,7 +140,7 @@ class Shapes:
     def _pose_of(self, index: int) -> NDArray[np.int8]:
         poses = self._poses.get(index)
         if poses is None:
-            poses = self._poses[index] = _poses(self._hidden[index].spots)
+            poses = self._poses[index] = _poses(self._spots[index])
         return poses
 
 

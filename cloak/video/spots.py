@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, get_args, overload
 
-from cloak.video.types import Spot
+from cloak.video.types import Box, Spot
 
 Source = Literal["seen", "followed", "filled", "extended"]
 _SOURCES: tuple[Source, ...] = get_args(Source)
@@ -40,6 +40,11 @@ class Spots(Sequence[Spot]):
         for spot in spots:
             self.append(spot)
 
+    def box(self, index: int) -> Box:
+        """`self[index].box`, for an index from 0 on, several times faster."""
+        x1, y1, x2, y2 = self._boxes[4 * index : 4 * index + 4]
+        return x1, y1, x2, y2
+
     def __len__(self) -> int:
         return len(self._sources)
 
@@ -51,13 +56,12 @@ class Spots(Sequence[Spot]):
         if isinstance(index, slice):
             return tuple(self[i] for i in range(*index.indices(len(self))))
         index = range(len(self))[index]
-        x1, y1, x2, y2 = self._boxes[4 * index : 4 * index + 4]
         landmarks, place = None, self._places[index]
         if place >= 0:
             marks = self._marks[10 * place : 10 * place + 10]
             landmarks = tuple(zip(marks[::2], marks[1::2]))
         source = _SOURCES[self._sources[index]]
-        return Spot(self.frames[index], (x1, y1, x2, y2), self._scores[index], source, landmarks)
+        return Spot(self.frames[index], self.box(index), self._scores[index], source, landmarks)
 
     def __iter__(self) -> Iterator[Spot]:
         return (self[index] for index in range(len(self)))

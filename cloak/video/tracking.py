@@ -268,6 +268,10 @@ def _is_outside(centre: NDArray[np.float64], half: NDArray[np.float64], size: tu
     return bool((centre + half <= 0).any() or (centre - half >= size).any())
 
 
+def _sides(box: Box) -> NDArray[np.float64]:
+    return np.array([box[2] - box[0], box[3] - box[1]])
+
+
 def _apart(a: Box, b: Box) -> float:
     """Between the centres, in heights of the mean box."""
     return math.hypot((a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2) / max(
