@@ -190,6 +190,7 @@ def test_only_a_fetch_that_was_agreed_to_touches_a_network(tmp_path, words, code
 
 @pytest.mark.parametrize("code", [
     "import evaluation.matchers.onnx",
+    "from cloak.detectors.centerface import CenterFace\nCenterFace()",
     "import sys\nfrom types import SimpleNamespace\nfrom cloak import adding\ntry:\n"
     "    adding._parity('x', SimpleNamespace(network=None))\nexcept AssertionError:\n"
     "    assert 'onnxruntime' in sys.modules",

@@ -334,7 +334,7 @@ def _painted(clip: Clip, painter: Painter, plan: Plan, expected: Expected, times
 def _second_look() -> checking.Find:
     from cloak.detectors import centerface  # late, for a plan alone needs none
 
-    return centerface.CenterFace().detect
+    return centerface.CenterFace(threads=1).detect
 
 
 def _report(clip: Clip, sha256: str, output: Path, temporary: Path, plan: Plan, look: Look, settings: VideoSettings,
