@@ -141,7 +141,7 @@ def test_a_track_that_ends_too_early_is_noticed_close_to_its_end(march, plan, tm
     short = replace(plan, tracks=(Track(1, plan.tracks[0].spots[:17]),))
     late = replace(plan, tracks=(Track(1, plan.tracks[0].spots[:17]), Track(2, plan.tracks[0].spots[22:])))
     report = redact_video(march, tmp_path / "a.mp4", VideoSettings(), plan=short)
-    assert [leak.first_frame for leak in report.leaks] == [19]
+    assert [leak.first_frame for leak in report.leaks] == [18]
     assert redact_video(march, tmp_path / "b.mp4", VideoSettings(), plan=late).leaks
 
 
