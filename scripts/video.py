@@ -8,7 +8,8 @@ so that a machine whose speed drifts slows all of them.
 
 - how many face-frames are covered, by height; leaks and the longest; tracks never exposed; how much else is covered;
 - frames, size, duration and sound tracks of the output against the input's;
-- wall and processor seconds, frames per second, and the peak memory of the largest process.
+- wall and processor seconds, frames per second, and the peak memory of the largest process;
+- of ours, how far luma outside the covers is from the input's (PSNR, all frames together and the worst one).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import shlex
 import subprocess
@@ -25,6 +27,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cloak.video import clips as reading
+from cloak.video.look import Look
+from cloak.video.plan import read_plan
+from cloak.video.shapes import Shapes, clipped
 from evaluation import record
 
 RESULT = Path(__file__).parent.parent / "evaluation" / "results" / "video.json"
@@ -72,6 +80,20 @@ def judged(judge: Path, clip: Path, output: Path, report: Path) -> dict[str, Any
     return {name: said[name] for name in _JUDGED}
 
 
+def outside(clip: Path, output: Path, plan: Path) -> dict[str, float]:
+    """PSNR in dB of the luma that no cover of the plan hides."""
+    shapes = Shapes(read_plan(plan), Look())
+    pooled, worst, count = 0.0, 0.0, 0
+    for before, after in zip(reading.frames(reading.probe(clip)), reading.frames(reading.probe(output)), strict=True):
+        is_free = np.ones(before.planes[0].shape, np.bool_)
+        for cover in shapes.at(before.number):
+            where, mask = clipped(cover.patch, is_free.shape)
+            is_free[where] &= ~mask
+        error = float(np.square(np.subtract(before.planes[0], after.planes[0], dtype=np.float32)[is_free]).mean())
+        pooled, worst, count = pooled + error, max(worst, error), count + 1
+    return {"db": 10 * math.log10(255**2 / (pooled / count)), "worst_frame_db": 10 * math.log10(255**2 / worst)}
+
+
 def measure(tools: list[str], clip: Path, judge: Path, options: list[str], folder: Path) -> dict[str, Any]:
     """All tools on one clip."""
     found: dict[str, Any] = {}
@@ -81,6 +103,10 @@ def measure(tools: list[str], clip: Path, judge: Path, options: list[str], folde
         verdict = judged(judge, clip, output, folder / "report.json")
         cost["frames_per_s"] = verdict["frames"]["original"] / cost["wall_s"]
         found[tool] = verdict | {"cost": cost}
+        if tool == OURS:
+            plan = folder / f"{clip.stem}.plan.json"
+            timed([*command(tool, clip, plan, options), "--plan-only"], folder / "log.txt")
+            found[tool]["psnr_outside_covers"] = outside(clip, output, plan)
         print(f"{clip.stem:16} {tool:28} coverage {verdict['coverage']:.4f}  longest leak "
               f"{verdict['longest_leak_frames']}  {cost['frames_per_s']:.2f} frames/s", flush=True)
     return found
