@@ -38,7 +38,8 @@ TINY_PX = 16
 # The map's cells are 4 pixels apart, and the decoder adds up maps of a 1/32 scale: sides must be multiples of 32.
 _CELL_PX = 4
 _SIDE_MULTIPLE_PX = 32
-_INPUT, _MAPS = "input.1", ("537", "538", "539", "540")  # the ONNX names of: score, log of size, offset of the centre, landmarks
+_INPUT = "input.1"
+_MAPS = ("537", "538", "539", "540")  # the ONNX names of: score, log of size, offset of the centre, landmarks
 _NMS_IOU = 0.3  # upstream's
 
 # The network takes about 270 bytes per pixel at once: 0.3 GB for a tile, 3 GB for a photo of 12 megapixels in one pass.
