@@ -26,8 +26,8 @@ Find = Callable[[Sequence[Pixels]], list[Faces]]
 # Every so many frames are looked at as a whole, at this size; odd ones, for the first look goes by even ones
 EVERY, OFFSET = 10, 5
 _LONGEST_PX = 704
-# Where a track ends, a window of so many sizes of the face is looked at, magnified to so many pixels. Around 551 faces of
-# two crowd clips 339 are found at 128 pixels, 330 at 160 and 336 at 96
+# Where a track ends, a window of so many sizes of the face is looked at, magnified to so many pixels. Around 551 faces
+# of two crowd clips 339 are found at 128 pixels, 330 at 160 and 336 at 96
 _WINDOW, _WINDOW_PX = 3.0, 128
 # On two crowd clips with every face covered by its ground truth, and two of a real street, it raises no false alarm
 MIN_SCORE = 0.3

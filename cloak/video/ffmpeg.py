@@ -18,6 +18,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -485,13 +486,15 @@ def _chroma_location(clip: Clip, binary: str) -> str | None:
 
 
 def _hand_over(clip: Clip, frames: Iterable[Frame], stdin: IO[bytes]) -> Iterator[int]:
-    """Sends each frame and counts. Blocks while ffmpeg is behind, so that never more than a few frames exist.
+    """Sends each frame and counts. Waits while ffmpeg is behind, so that never more than a few frames exist.
 
     Raises:
         BrokenPipeError: ffmpeg went away.
     """
     pipe = _Pipe(stdin)
     nut = av.open(pipe, "w", format="nut", buffer_size=1 << 20)
+    writer = ThreadPoolExecutor(1, "write")  # while one frame goes through the pipe, the next one is made
+    last: Future[None] | None = None
     try:
         stream = nut.add_stream("rawvideo", rate=Fraction(clip.rate).limit_denominator(1 << 16))
         stream.width, stream.height = clip.size
@@ -505,14 +508,19 @@ def _hand_over(clip: Clip, frames: Iterable[Frame], stdin: IO[bytes]) -> Iterato
             packet.time_base = clip.time_base
             packet.pts = packet.dts = frame.time - clip.start
             packet.is_keyframe = True
-            nut.mux_one(packet)
-            pipe.check()
+            if last is not None:
+                last.result()
+                pipe.check()
+            last = writer.submit(nut.mux_one, packet)
             yield count
     except BaseException:
         pipe.is_broken = True  # no trailer: what was not sent to its end must not look whole
         raise
     finally:
+        writer.shutdown()
         nut.close()
+    if last is not None:
+        last.result()
     pipe.check()
 
 
