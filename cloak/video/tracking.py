@@ -12,6 +12,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ _GROWTH = 0.02  # of its size, per extended frame
 _SPEED_FRAMES = 6  # over which the speed at an end is taken
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Chain:
     """One face as far as the looks link it: a gapless run of spots, and the frames that its shot spans."""
 
@@ -161,7 +162,7 @@ def _merged(chains: Sequence[_Chain]) -> list[_Chain]:
             for gap in range(1, _LONGEST_GAP + 1):
                 pairs.update((i, j) for j in starting.get(last + gap, ()))
                 pairs.update((j, i) for j in ending.get(first - gap, ()))
-        for i, j in pairs:
+        for i, j in sorted(pairs):
             if i != j and known[i].shot == known[j].shot and (cost := _gap(known[i], known[j])) is not None:
                 costs[i, j] = cost
         taken: set[int] = set()
@@ -178,6 +179,7 @@ def _merged(chains: Sequence[_Chain]) -> list[_Chain]:
         new = list(range(count, count + len(grown)))
         known.update(zip(new, grown))
         count += len(grown)
+    _at.cache_clear()
     return list(known.values())
 
 
@@ -196,6 +198,7 @@ def _gap(a: _Chain, b: _Chain) -> float | None:
     return away / allowed if away < allowed else None
 
 
+@lru_cache(maxsize=1 << 14)  # a chain is compared with some thirty others, in the same frames
 def _at(chain: _Chain, frame: int) -> Box:
     """Where it is, or was heading."""
     if chain.first <= frame <= chain.last:
