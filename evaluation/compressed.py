@@ -5,8 +5,9 @@ templates most like it, and a search looks into `probed` of the cells. 10 millio
 compressed to 32 bytes with an 8-byte id they are 0.4 GB. What that loses is measured against the exact
 search, which sees the same templates chunk by chunk.
 
-It loses much (results/gallery-compressed.json: a third of the mates at rank 1 with 128 of 4,096 cells). A miss of the
-index is not protection, so no cloak is judged by it: the judge searches exactly, chunk by chunk where it must.
+It loses much: among 10 million, with 128 of 4,096 cells looked at, a third of the mates at rank 1 for one matcher and
+three quarters for another (results/gallery-compressed.json). A miss of the index is not protection, so no cloak is
+judged by it: the judge searches exactly, chunk by chunk where it must.
 
 Source: Jégou et al., IEEE TPAMI 33(1), 2011, https://doi.org/10.1109/TPAMI.2010.57; faiss' "IVF4096,PQ32np".
 """
