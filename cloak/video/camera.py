@@ -20,7 +20,7 @@ Move: TypeAlias = tuple[float, float, float, float, float, float]
 STILL: Move = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 # The motion of a whole picture shows in a small one
-_SIDE_PX = 384
+_SIDE_PX = 400
 _CORNERS, _QUALITY, _APART_PX = 150, 0.01, 8
 _WINDOW_PX, _LEVELS = 15, 3
 # Most people of a crowd move otherwise than the camera; the largest number of corners that agree is believed
@@ -34,8 +34,8 @@ _MOST_KEPT = 50_000
 
 def small(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(H, W) -> the reduced picture that `motion` compares."""
-    scale = min(1.0, _SIDE_PX / max(luma.shape))
-    size = tuple(max(16, round(side * scale)) for side in luma.shape[::-1])
+    reduction = math.ceil(max(luma.shape) / _SIDE_PX)  # a whole number is much faster
+    size = tuple(max(16, round(side / reduction)) for side in luma.shape[::-1])
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 

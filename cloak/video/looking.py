@@ -154,7 +154,12 @@ def _turns(frames: Iterable[Frame], eye: _Eye, stride: int, last: Look | None) -
 def _announced(turns: Iterable[_Turn], eye: _Eye, pool: Executor) -> Iterator[_Turn]:
     """The same, `_AHEAD` frames after the detector was given them."""
     waiting: deque[_Turn] = deque()
+    before: NDArray[np.uint8] | None = None
     for turn in turns:
+        small = camera.small(turn.luma)
+        if before is not None and not turn.begins_shot:
+            eye.move_ahead(turn.number, before, small, turn.luma.shape[1], pool)
+        before = small
         if turn.frame is not None:
             eye.look_ahead(turn.frame, pool)
         waiting.append(turn)
@@ -180,7 +185,7 @@ class _Eye:
         self._kept: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=_BACK + 1)
         self._reduction = 1
         self._camera = Camera()
-        self._small: NDArray[np.uint8] | None = None
+        self._moves: dict[int, Future[Move]] = {}
         self._ahead: dict[int, Future[tuple[Sighting, ...]]] = {}
 
     def luma(self, frame: Frame) -> NDArray[np.uint8]:
@@ -193,12 +198,15 @@ class _Eye:
     def keep(self, number: int, luma: NDArray[np.uint8], *, begins_shot: bool = False) -> None:
         if begins_shot:
             self._kept.clear()
-            self._small = None
-        before, self._small = self._small, camera.small(luma)
-        if before is not None:
-            self._camera.add(number, camera.motion(before, self._small, luma.shape[1] * self._reduction))
+        if (move := self._moves.pop(number, None)) is not None:
+            self._camera.add(number, move.result())
         self._kept.append((number, luma))
         self._camera.forget(self._kept[0][0])
+
+    def move_ahead(self, number: int, before: NDArray[np.uint8], after: NDArray[np.uint8], width: int,
+                   pool: Executor) -> None:
+        """Have the camera's motion into a frame found, from small pictures of lumas that are `width` wide."""
+        self._moves[number] = pool.submit(camera.motion, before, after, width * self._reduction)
 
     def look_ahead(self, frame: Frame, pool: Executor) -> None:
         """Have the detector look at a frame that `find_all` will be asked about."""
@@ -229,12 +237,10 @@ class _Eye:
         backwards = {j: self._follow(found[j], frame.number, last.frame) for j in new}
         pairs |= _match_paths(olds, found, forwards, backwards, length)
 
-        pixels: Pixels | None = None
         for i in lost:
             if i in pairs or len(forwards[i]) < length:
                 continue
-            pixels = _picture(frame, 1.0) if pixels is None else pixels
-            seen = self._look_again(pixels, forwards[i][-1].box)
+            seen = self._look_again(frame, forwards[i][-1].box)
             if seen is not None and all(_overlap(seen.box, other.box) < 0.4 for other in found):
                 pairs[i] = len(found)
                 found.append(seen)
@@ -249,8 +255,7 @@ class _Eye:
                                          velocity=_velocity(carried[linked[j]], s.box, length, old.velocity)))
                 continue
             if s.score < _SURE:
-                pixels = _picture(frame, 1.0) if pixels is None else pixels
-                seen = self._look_again(pixels, s.box)
+                seen = self._look_again(frame, s.box)
                 if seen is None or seen.score < _UNSURE:
                     if s.score < _ALONE:
                         continue
@@ -289,18 +294,18 @@ class _Eye:
         steps = follow(lumas, _scaled(s.box, shrink), velocity, moves)
         return steps if shrink == 1 else [Step(_scaled(step.box, self._reduction), step.alike) for step in steps]
 
-    def _look_again(self, pixels: Pixels, box: Box) -> Sighting | None:
+    def _look_again(self, frame: Frame, box: Box) -> Sighting | None:
         """The face in a magnified window around `box`, if the detector sees one there."""
         height = box[3] - box[1]
         reach = _AGAIN_SHARE * height / 2
         middle_x, middle_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        rows, columns = pixels.shape[:2]
+        rows, columns = frame.planes[0].shape
         x1, x2 = (int(min(max(v, 0), columns)) for v in (middle_x - reach, middle_x + reach))
         y1, y2 = (int(min(max(v, 0), rows)) for v in (middle_y - reach, middle_y + reach))
         if min(x2 - x1, y2 - y1) < 8:
             return None
         scale = min(_LARGEST_MAGNIFICATION, _AGAIN_PX / height)
-        faces = self._find(np.asarray(_resized(pixels[y1:y2, x1:x2], scale)))
+        faces = self._find(np.asarray(_resized(_window(frame, x1, y1, x2, y2), scale)))
         best, nearest = None, 0.6
         for n in range(len(faces)):
             seen = _sighting(faces, n, scale, x1, y1)
@@ -445,6 +450,16 @@ def _picture(frame: Frame, scale: float) -> Pixels:
                              cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_LINEAR))
                  for plane in frame.planes[1:3])
     return np.asarray(cv2.cvtColor(cv2.merge([luma, red, blue]), cv2.COLOR_YCrCb2RGB), np.uint8)
+
+
+def _window(frame: Frame, x1: int, y1: int, x2: int, y2: int) -> Pixels:
+    """RGB of a part of the frame alone."""
+    rows, columns = frame.planes[0].shape
+    steps = [(-(-rows // plane.shape[0]), -(-columns // plane.shape[1])) for plane in frame.planes]
+    down, across = max(step[0] for step in steps), max(step[1] for step in steps)
+    top, left = y1 - y1 % down, x1 - x1 % across
+    planes = tuple(plane[top // a : -(-y2 // a), left // b : -(-x2 // b)] for plane, (a, b) in zip(frame.planes, steps))
+    return _picture(replace(frame, planes=planes), 1.0)[y1 - top : y2 - top, x1 - left : x2 - left]
 
 
 def _resized(picture: NDArray[Any], scale: float) -> NDArray[Any]:
