@@ -7,6 +7,7 @@ A file that ends before its time, or has a damaged frame, is refused: what is no
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import os
 import struct
@@ -162,6 +163,22 @@ def frames(clip: Clip, *, start: int = 0, on_damage: Callable[[str], None] | Non
         missing = _missing(clip, ends, container, stream) or ends.trouble
         if missing:
             damaged(missing)
+
+
+def sha256_of(path: Path) -> str:
+    """Of the bytes of a file, read piece by piece.
+
+    Raises:
+        ClipUnreadable: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ClipUnreadable(f"{path}: cannot be read ({error.strerror}). Nothing was written.") from error
+    return digest.hexdigest()
 
 
 def planar_format(clip: Clip) -> str:

@@ -10,6 +10,7 @@ Memory does not grow with the clip: the grey pictures of `_BACK` frames at most 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -309,7 +310,7 @@ class _Eye:
         best, nearest = None, 0.6
         for n in range(len(faces)):
             seen = _sighting(faces, n, scale, x1, y1)
-            away = _apart(seen.box, box)
+            away = apart(seen.box, box)
             if away < nearest:
                 best, nearest = seen, away
         return best
@@ -320,7 +321,7 @@ def _sighting(faces: Faces, n: int, scale: float, x: float = 0, y: float = 0) ->
     corner = np.array([x, y])
     box = (faces.boxes[n].reshape(2, 2) / scale + corner).reshape(-1)
     points = (faces.landmarks[n] + 0.5) / scale - 0.5 + corner  # they count from pixel centres
-    return Sighting(_rounded(box), round(float(faces.scores[n]), 3),
+    return Sighting(rounded(box), round(float(faces.scores[n]), 3),
                     tuple((round(float(px), 1), round(float(py), 1)) for px, py in points))
 
 
@@ -333,8 +334,8 @@ def _match_heading(olds: Sequence[Sighting], carried: Sequence[Box], news: Seque
             continue
         dx, dy = old.velocity[0] * length, old.velocity[1] * length
         expected = (box[0] + dx, box[1] + dy, box[2] + dx, box[3] + dy)
-        costs += [(_apart(expected, new.box), i, j) for j, new in enumerate(news)
-                  if _is_alike_size(old.box, new.box) and _apart(expected, new.box) < _HEADING]
+        costs += [(apart(expected, new.box), i, j) for j, new in enumerate(news)
+                  if _is_alike_size(old.box, new.box) and apart(expected, new.box) < _HEADING]
     return _nearest_first(costs)
 
 
@@ -348,7 +349,7 @@ def _match_paths(olds: Sequence[Sighting], news: Sequence[Sighting], forwards: M
             behind = [news[j].box, *(step.box for step in back)]
             # Frame m of the span is ahead[m] and behind[length - m]
             meeting = range(max(0, length - len(behind) + 1), min(len(ahead) - 1, length) + 1)
-            away = min((_apart(ahead[m], behind[length - m]) for m in meeting), default=np.inf)
+            away = min((apart(ahead[m], behind[length - m]) for m in meeting), default=np.inf)
             if away < _MEETING and _is_alike_size(olds[i].box, news[j].box):
                 costs.append((float(away), i, j))
     return _nearest_first(costs)
@@ -384,7 +385,7 @@ def _joined(old: Box, new: Box, ahead: Sequence[Step], behind: Sequence[Step], f
                 weights.append(near * max(steps[at].alike, 0.02))
                 alike = max(alike, steps[at].alike)
         centre = np.average(centres, axis=0, weights=weights)
-        places.append(Place(first + m, _rounded([*(centre - half), *(centre + half)]), round(alike, 2)))
+        places.append(Place(first + m, rounded([*(centre - half), *(centre + half)]), round(alike, 2)))
     return tuple(places)
 
 
@@ -397,7 +398,7 @@ def _believed(steps: Sequence[Step]) -> Sequence[Step]:
 
 
 def _place(frame: int, step: Step) -> Place:
-    return Place(frame, _rounded(step.box), round(step.alike, 2))
+    return Place(frame, rounded(step.box), round(step.alike, 2))
 
 
 def _carried(box: Box, move: NDArray[np.float64]) -> Box:
@@ -416,10 +417,10 @@ def _velocity(old: Box, new: Box, frames: int, before: tuple[float, float] | Non
     return (round(dx, 2), round(dy, 2))
 
 
-def _apart(a: Box, b: Box) -> float:
+def apart(a: Box, b: Box) -> float:
     """Between the centres, in heights of the mean box."""
-    return float(np.hypot((a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2)
-                 / max(1e-6, (a[3] - a[1] + b[3] - b[1]) / 2))
+    return math.hypot((a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2) / max(
+        1e-6, (a[3] - a[1] + b[3] - b[1]) / 2)
 
 
 def _overlap(a: Box, b: Box) -> float:
@@ -432,7 +433,8 @@ def _scaled(box: Box, factor: float) -> Box:
     return (box[0] * factor, box[1] * factor, box[2] * factor, box[3] * factor)
 
 
-def _rounded(box: Iterable[float]) -> Box:
+def rounded(box: Iterable[float]) -> Box:
+    """To a tenth of a pixel."""
     x1, y1, x2, y2 = (round(float(v), 1) for v in box)
     return (x1, y1, x2, y2)
 

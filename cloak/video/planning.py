@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
 import platform
@@ -17,7 +16,7 @@ import numpy as np
 import cloak
 from cloak import weights
 from cloak.types import Faces, Pixels
-from cloak.video import looking, tracking
+from cloak.video import clips, looking, tracking
 from cloak.video.looking import Find, Look, Place, Sighting
 from cloak.video.types import Clip, Frame, Plan
 
@@ -42,7 +41,7 @@ def make_plan(clip: Clip, frames: Callable[[int], Iterator[Frame]], *, sha256: s
         find: another detector; CenterFace when none is given.
         on_frame: told how many frames were read so far.
     """
-    sha256 = sha256 or _sha256(clip.path)
+    sha256 = sha256 or clips.sha256_of(clip.path)
     count, last = 0, None
     header = {"schema": _SCHEMA, "sha256": sha256, "size": list(clip.size), "stride": looking.STRIDE,
               "detector": DETECTOR if find is None else repr(find), "facecloak": cloak.__version__}
@@ -176,11 +175,3 @@ def _centerface() -> Find:
         return faces.take(np.flatnonzero(faces.scores >= np.where(heights < _SMALL_PX, _LOW_SMALL, _LOW)))
 
     return find
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

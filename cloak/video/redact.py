@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import math
 import shutil
@@ -143,7 +142,7 @@ def redact_video(source: Path, output: Path, settings: VideoSettings, *, plan: P
     _check_outputs([output, report_path_for(output), *([sheet] if sheet else [])], source, settings)
     clip = clips.probe(source)
     ffmpeg.choose(clip, output.suffix, settings.encoding)
-    sha256 = sha256_of(source)
+    sha256 = clips.sha256_of(source)
     damage: list[str] = []
     folder = _work_folder(output)
     made, look, times = _planned(clip, sha256, settings, plan, folder, damage, on_progress)
@@ -169,7 +168,7 @@ def plan_video(source: Path, output: Path, settings: VideoSettings, *, plan: Pla
     _check_outputs([output, *([sheet] if sheet else [])], source, settings)
     clip = clips.probe(source)
     folder = _work_folder(output)
-    made, _, _ = _planned(clip, sha256_of(source), settings, plan, folder, [], on_progress)
+    made, _, _ = _planned(clip, clips.sha256_of(source), settings, plan, folder, [], on_progress)
     if sheet is not None:
         _write_sheet(clip, made, sheet, settings)
     write_plan(made, output, overwrite=settings.overwrite, inputs=(source,))
@@ -352,7 +351,7 @@ def _report(clip: Clip, sha256: str, output: Path, temporary: Path, plan: Plan, 
     troubles = (*check.troubles, *damage)
     encoding = dataclasses.asdict(settings.encoding)
     return VideoReport(
-        input=clip.path.name, output=output.name, input_sha256=sha256, output_sha256=sha256_of(temporary),
+        input=clip.path.name, output=output.name, input_sha256=sha256, output_sha256=clips.sha256_of(temporary),
         size=clip.size, frames=check.frames, duration_s=round(duration, 3), tracks=tracks, regions=len(plan.areas),
         leaks=check.leaks, troubles=troubles, looked_at_again=check.looked_at, uncovered_s=tuple(uncovered),
         left_out=clip.left_out, notes=(*clip.notes, *written.notes),
@@ -405,22 +404,6 @@ def _check_outputs(outputs: Sequence[Path], source: Path, settings: VideoSetting
             raise OutputRefused(f"{path}: is named for two outputs. Nothing was written.")
         seen.add(path)
         check_output(path, overwrite=settings.overwrite, inputs=[source])
-
-
-def sha256_of(path: Path) -> str:
-    """Of the bytes of a file, read piece by piece.
-
-    Raises:
-        ClipUnreadable: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise ClipUnreadable(f"{path}: cannot be read ({error.strerror}). Nothing was written.") from error
-    return digest.hexdigest()
 
 
 def _work_folder(output: Path) -> Path:

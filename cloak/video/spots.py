@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, get_args, overload
+from typing import get_args, overload
 
-from cloak.video.types import Box, Spot
+from cloak.video.types import Box, Source, Spot
 
-Source = Literal["seen", "followed", "filled", "extended"]
 _SOURCES: tuple[Source, ...] = get_args(Source)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloak.video.camera import Camera
-from cloak.video.looking import Look, Place, Sighting
+from cloak.video.looking import Look, Place, Sighting, apart, rounded
 from cloak.video.spots import Spots
 from cloak.video.types import Box, Spot, Track
 
@@ -94,19 +94,20 @@ def tracks(looks: Iterable[Look], size: tuple[int, int], frames: int) -> tuple[T
 
 def _linked(looks: Iterable[Look], frames: int) -> list[_Chain]:
     """Chains of sightings, as the looks link them."""
-    camera = Camera()
+    camera, starts = Camera(), []
     for one in looks:
         for frame, move in enumerate(one.moves, one.frame - len(one.moves) + 1):
             camera.add(frame, move)
-    starts = [one.frame for one in looks if one.begins_shot]
-    ends = [*starts[1:], frames]
+        if one.begins_shot:
+            starts.append(one.frame)
+    shots = zip(starts, [start - 1 for start in [*starts[1:], frames]])
     chains: list[_Chain] = []
     before: list[_Chain] = []
     shot = (0, frames - 1)
     for one in looks:
         if one.begins_shot:
             before = []
-            shot = (one.frame, ends[starts.index(one.frame)] - 1)
+            shot = next(shots)
         for index, path in one.ended:
             before[index].spots.extend(map(_spot, path))
         here = []
@@ -192,7 +193,7 @@ def _gap(a: _Chain, b: _Chain) -> float | None:
     if not 1 / _SIZES <= heights[0] / heights[1] <= _SIZES:
         return None
     low, high = min(a.last, b.first), max(a.last, b.first)
-    away = min(_apart(_at(a, frame), _at(b, frame)) for frame in range(low, high + 1)
+    away = min(apart(_at(a, frame), _at(b, frame)) for frame in range(low, high + 1)
                if end.frame <= frame <= start.frame) if low <= start.frame and high >= end.frame else math.inf
     allowed = _MEETING + _MEETING_PER_FRAME * max(0, b.first - a.last)
     return away / allowed if away < allowed else None
@@ -231,7 +232,7 @@ def _bridged(a: _Chain, b: _Chain) -> _Chain:
     if b.first <= a.last:
         end, start = a.last_seen.frame, b.first_seen.frame
         shared = [frame for frame in range(max(b.first, end), min(a.last, start) + 1)]
-        meet = min(shared, key=lambda frame: _apart(_at(a, frame), _at(b, frame)))
+        meet = min(shared, key=lambda frame: apart(_at(a, frame), _at(b, frame)))
         return _Chain(Spots(s for c in (a, b) for s in c.spots if (s.frame < meet) == (c is a)), a.shot, a.camera)
     gap = b.first - a.last
     ends = a.spots[-1].box, b.spots[0].box
@@ -241,7 +242,7 @@ def _bridged(a: _Chain, b: _Chain) -> _Chain:
         middle = ((1 - share) * a.camera.centre(ends[0], a.last, frame)
                   + share * a.camera.centre(ends[1], b.first, frame))
         half = ((1 - share) * _sides(ends[0]) + share * _sides(ends[1])) / 2
-        between.append(Spot(frame, _rounded([*(middle - half), *(middle + half)]), 0.0, "filled"))
+        between.append(Spot(frame, rounded([*(middle - half), *(middle + half)]), 0.0, "filled"))
     return _Chain(Spots((*a.spots, *between, *b.spots)), a.shot, a.camera)
 
 
@@ -262,7 +263,7 @@ def _extended(chain: _Chain, size: tuple[int, int]) -> Track:
         more = []
         for n, middle in enumerate(middles[: leaves or max(0, _EXTENSION - beyond)], 1):
             reach = half * (1 + _GROWTH * n)
-            more.append(Spot(end.frame + step * n, _rounded([*(middle - reach), *(middle + reach)]), 0.0, "extended"))
+            more.append(Spot(end.frame + step * n, rounded([*(middle - reach), *(middle + reach)]), 0.0, "extended"))
         spots = more[::-1] + spots if at_start else spots + more
     return Track(0, Spots(spots), is_lost)
 
@@ -273,14 +274,3 @@ def _is_outside(centre: NDArray[np.float64], half: NDArray[np.float64], size: tu
 
 def _sides(box: Box) -> NDArray[np.float64]:
     return np.array([box[2] - box[0], box[3] - box[1]])
-
-
-def _apart(a: Box, b: Box) -> float:
-    """Between the centres, in heights of the mean box."""
-    return math.hypot((a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2) / max(
-        1e-6, (a[3] - a[1] + b[3] - b[1]) / 2)
-
-
-def _rounded(box: Sequence[float] | NDArray[np.float64]) -> Box:
-    x1, y1, x2, y2 = (round(float(v), 1) for v in box)
-    return (x1, y1, x2, y2)

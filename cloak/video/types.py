@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 Plane: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 Box: TypeAlias = tuple[float, float, float, float]
+# How the place of a face is known: by the detector, by its pixels, between, beyond the ends
+Source: TypeAlias = Literal["seen", "followed", "filled", "extended"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Spot:
     frame: int
     box: Box
     score: float  # the detector's, in [0, 1]; 0 where no detector saw it in this very frame
-    source: Literal["seen", "followed", "filled", "extended"]  # by detector, by its pixels, between, beyond the ends
+    source: Source
     landmarks: tuple[tuple[float, float], ...] | None = None  # five points x y, image-left first; None where not seen
 
 

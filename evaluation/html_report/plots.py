@@ -87,10 +87,9 @@ def deviate(label: str, low: float, high: float) -> Axis:
     return Axis(label, low, high, tuple((share, f"{share:g}") for share in shown), NormalDist().inv_cdf)
 
 
-def linear(label: str, values: Sequence[float], *, least: float | None = None) -> Axis:
-    """Round ticks around the values; those below `least` lie at the end."""
+def linear(label: str, values: Sequence[float]) -> Axis:
+    """Round ticks around the values."""
     low, high = min(values), max(values)
-    low = low if least is None else max(low, least)
     step = _round_step((high - low) / 4)
     first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
     ticks = tuple((i * step, f"{i * step:g}") for i in range(first, last + 1))

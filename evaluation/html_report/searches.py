@@ -123,7 +123,7 @@ def _frontier(document: Document) -> Markup:
         else:
             series.append(Series(arm, (_point(quality, tar),), _look(arm, document)))
     axis = linear("SSIMULACRA2 of the face, by reference: right looks better",
-                  [one.points[0].x for one in series] + [100.0], least=LEAST_QUALITY)
+                  [one.points[0].x for one in series] + [100.0])
     caption = (
         "What a protection costs to look at: quality of the written face against TAR at the worst held-out matcher. "
         "Low and to the right is what one wants."

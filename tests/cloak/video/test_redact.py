@@ -53,7 +53,7 @@ def plan(march):
     assert all(len(faces) == 1 for faces in found)
     spots = tuple(Spot(i, tuple(map(float, faces.boxes[0])), float(faces.scores[0]), "seen",
                        tuple((float(x), float(y)) for x, y in faces.landmarks[0])) for i, faces in enumerate(found))
-    return Plan("march.mp4", redact.sha256_of(march), SIZE, FRAMES, (), (Track(1, spots),))
+    return Plan("march.mp4", clips.sha256_of(march), SIZE, FRAMES, (), (Track(1, spots),))
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def test_the_report_says_what_was_done_and_never_where_anybody_was(march, plan, 
     document = json.loads((tmp_path / "out.mp4.json").read_text())
     assert document == json.loads(json.dumps(redact.to_dict(made)))
     assert document["schema"] == "facecloak-video/1"
-    assert document["input_sha256"] == redact.sha256_of(march)
-    assert document["output_sha256"] == redact.sha256_of(tmp_path / "out.mp4")
+    assert document["input_sha256"] == clips.sha256_of(march)
+    assert document["output_sha256"] == clips.sha256_of(tmp_path / "out.mp4")
     (track,) = document["tracks"]
     assert (track["number"], track["first_s"], track["last_s"], track["frames"]) == (1, 0.0, 0.92, FRAMES)
     assert document["left_out"] and str(tmp_path) not in json.dumps(document) and str(march.parent) not in str(document)
@@ -213,7 +213,7 @@ def test_a_damaged_clip_is_written_only_where_that_is_allowed(march, plan, run_f
     broken.write_bytes(data[: len(data) * 6 // 10])
     left = [frame.number for frame in clips.frames(clips.probe(broken), on_damage=lambda _: None)]
     assert 3 < len(left) < FRAMES
-    shorter = replace(plan, sha256=redact.sha256_of(broken), frames=len(left), clip="broken.mp4",
+    shorter = replace(plan, sha256=clips.sha256_of(broken), frames=len(left), clip="broken.mp4",
                       tracks=(Track(1, plan.tracks[0].spots[: len(left)]),))
     with pytest.raises(ClipUnreadable):
         redact_video(broken, tmp_path / "out.mp4", VideoSettings(), plan=shorter)
