@@ -52,19 +52,23 @@ class PendingFile:
 
 
 @contextlib.contextmanager
-def pending_file(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> Iterator[PendingFile]:
+def pending_file(path: Path, *, overwrite: bool, inputs: Sequence[Path] = (),
+                 temporary: Path | None = None) -> Iterator[PendingFile]:
     """An empty temporary file beside `path`; without `commit` it is gone when the block is left, however it is left.
 
     Args:
         inputs: files that must never be replaced, whatever `overwrite` says.
+        temporary: a place on the same disk that nobody else uses. What a killed process left there is replaced, where
+            a file of a name made up each time would stay for ever.
     Raises:
         OutputRefused: `path` exists and may not be replaced, is one of `inputs`, or cannot be written.
     """
     check_output(path, overwrite=overwrite, inputs=inputs)
     # Not made from the output's name: that may have all of the 255 bytes a name can have.
-    temporary = path.parent / f".cloak-{secrets.token_hex(8)}.part"
+    temporary = temporary or path.parent / f".cloak-{secrets.token_hex(8)}.part"
     try:
         try:
+            temporary.unlink(missing_ok=True)
             # Created with the mode the umask grants, which is noted, then closed to others while it is still
             # empty. Asking the umask itself would change it for every thread of the process.
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -151,6 +155,68 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+@contextlib.contextmanager
+def own_folder(folder: Path, *, named: Path) -> Iterator[Path]:
+    """A folder for what has to survive being killed, for one process at a time; gone when the block is left empty.
+
+    Args:
+        folder: made where it is missing, for its owner only.
+        named: the output that people know, for which the folder is.
+    Raises:
+        OutputRefused: it cannot be made, or another process has it.
+    """
+    handle = None
+    try:
+        try:
+            while handle is None:
+                folder.mkdir(mode=0o700, exist_ok=True)
+                handle = _locked(folder)
+        except BlockingIOError as error:
+            raise OutputRefused(f"{named}: another run is making it at this moment. Wait for that one, or choose "
+                                "another output. Nothing was written.") from error
+        except OSError as error:
+            raise _cannot_write(named, error) from error
+        yield folder
+    finally:
+        if handle is not None:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            os.close(handle)
+
+
+def _locked(folder: Path) -> int | None:
+    """A handle that holds the folder until it is closed or the process dies; None where it vanished meanwhile.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        _lock(handle)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(folder)):
+                return handle
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None
+
+
+def _lock(handle: int) -> None:
+    with contextlib.suppress(ImportError):  # Windows has none of it
+        import fcntl
+
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:  # some network folders cannot lock
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL):
+                raise
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputRefused:

@@ -14,12 +14,11 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -320,23 +319,34 @@ def write(clip: Clip, out: Path, frames: Iterable[Frame], options: Encoding, *, 
     return Written(sent, choice.encoder, choice.version, choice.notes)
 
 
-def rehearse(clip: Clip, suffix: str, options: Encoding) -> Choice:
-    """Writes the first frame and a second of the sounds, and throws them away.
+def rehearse(clip: Clip, out: Path, options: Encoding, *, suffix: str | None = None,
+             on_damage: Callable[[str], None] | None = None) -> Choice:
+    """Writes one blank frame and a second of the sounds into the file `out`, and removes it again.
 
     What ffmpeg refuses, such as an encoder whose hardware is missing, is then known before the long work.
 
-    Raises: as `choose` and `write` do.
+    Args:
+        suffix: of the later name; None takes that of `out`.
+        on_damage: as `clips.frames` wants it.
+    Raises: as `choose` and `write` do; ClipUnreadable where no frame can be decoded.
     """
+    suffix = out.suffix if suffix is None else suffix
     choice = choose(clip, suffix, options)
-    with tempfile.TemporaryDirectory(prefix="facecloak-") as folder:
-        out = Path(folder) / f"rehearsal{suffix}"
-        first = itertools.islice(frames_of(clip), 1)
-        try:
-            _run(out, _command(clip, out, options, choice, longest_s=1), clip, first, None)
-        except EncodingFailed as error:
-            raise EncodingFailed(
-                f"{clip.path}: cannot be written as {suffix} with {choice.encoder}. {error}") from error
+    try:
+        _run(out, _command(clip, out, options, choice, longest_s=1), clip, _blank(clip, on_damage), None)
+    except EncodingFailed as error:
+        raise EncodingFailed(f"{clip.path}: cannot be written as {suffix} with {choice.encoder}. {error}") from error
+    finally:
+        out.unlink(missing_ok=True)
     return choice
+
+
+def _blank(clip: Clip, on_damage: Callable[[str], None] | None) -> Iterator[Frame]:
+    """The first frame without what it shows: it goes to the disk before anything is covered."""
+    for frame in itertools.islice(frames_of(clip, on_damage=on_damage), 1):
+        for plane in frame.planes:
+            plane.fill(0)
+        yield replace(frame, time=clip.start)  # or a video that starts late would lie behind the second
 
 
 def _run(out: Path, command: list[str], clip: Clip, frames: Iterable[Frame],

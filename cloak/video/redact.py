@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +15,7 @@ from typing import Any
 import cloak
 from cloak import weights
 from cloak.errors import ChoicesInvalid, ClipUnreadable, ClipUnsupported, NoFaceFound, OutputRefused, PlanInvalid
-from cloak.files import check_output, fitted_name, pending_file, shown, write_new
+from cloak.files import check_output, fitted_name, own_folder, pending_file, shown, write_new
 from cloak.report import report_path_for
 from cloak.video import checking, clips, ffmpeg, review
 from cloak.video.checking import Check, Expected, Leak
@@ -27,6 +26,8 @@ from cloak.video.plan import check_clip, rounded, write_plan
 from cloak.video.types import Area, Clip, Frame, Plan
 
 SCHEMA = "facecloak-video/1"
+# In the work folder, beside the checkpoint
+_REHEARSAL, _PART = "rehearsal", "part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,20 +142,21 @@ def redact_video(source: Path, output: Path, settings: VideoSettings, *, plan: P
     """
     _check_outputs([output, report_path_for(output), *([sheet] if sheet else [])], source, settings)
     clip = clips.probe(source)
-    ffmpeg.choose(clip, output.suffix, settings.encoding)
-    sha256 = clips.sha256_of(source)
-    damage: list[str] = []
-    folder = _work_folder(output)
-    made, look, times = _planned(clip, sha256, settings, plan, folder, damage, on_progress)
-    Painter(made, clip, look)  # what is wrong with a picture shows before any long work
-    if not made.tracks and not made.areas:
+    with _work_folder(output) as folder:
+        ffmpeg.rehearse(clip, folder / _REHEARSAL, settings.encoding, suffix=output.suffix,
+                        on_damage=_ignored if settings.allow_damage else None)
+        sha256 = clips.sha256_of(source)
+        damage: list[str] = []
+        made, look, times = _planned(clip, sha256, settings, plan, folder, damage, on_progress)
+        Painter(made, clip, look)  # what is wrong with a picture shows before any long work
+        if not made.tracks and not made.areas:
+            _forget(folder)
+            raise NoFaceFound(f"{source}: no face was seen in {made.frames} frames, nothing written. If there is one, "
+                              "draw it with --regions.")
+        if sheet is not None:
+            _write_sheet(clip, made, sheet, settings)
+        report = _write(clip, sha256, output, made, look, settings, damage, times, folder, on_progress)
         _forget(folder)
-        raise NoFaceFound(f"{source}: no face was seen in {made.frames} frames, nothing written. If there is one, draw "
-                          "it with --regions.")
-    if sheet is not None:
-        _write_sheet(clip, made, sheet, settings)
-    report = _write(clip, sha256, output, made, look, settings, damage, times, on_progress)
-    _forget(folder)
     return report
 
 
@@ -167,12 +169,12 @@ def plan_video(source: Path, output: Path, settings: VideoSettings, *, plan: Pla
     """
     _check_outputs([output, *([sheet] if sheet else [])], source, settings)
     clip = clips.probe(source)
-    folder = _work_folder(output)
-    made, _, _ = _planned(clip, clips.sha256_of(source), settings, plan, folder, [], on_progress)
-    if sheet is not None:
-        _write_sheet(clip, made, sheet, settings)
-    write_plan(made, output, overwrite=settings.overwrite, inputs=(source,))
-    _forget(folder)
+    with _work_folder(output) as folder:
+        made, _, _ = _planned(clip, clips.sha256_of(source), settings, plan, folder, [], on_progress)
+        if sheet is not None:
+            _write_sheet(clip, made, sheet, settings)
+        write_plan(made, output, overwrite=settings.overwrite, inputs=(source,))
+        _forget(folder)
     return made
 
 
@@ -283,13 +285,13 @@ def _write_sheet(clip: Clip, plan: Plan, sheet: Path, settings: VideoSettings) -
 
 
 def _write(clip: Clip, sha256: str, output: Path, plan: Plan, look: Look, settings: VideoSettings, damage: list[str],
-           times: dict[int, float], on_progress: OnProgress | None) -> VideoReport:
+           times: dict[int, float], folder: Path, on_progress: OnProgress | None) -> VideoReport:
     """Write beside, read again, judge, then rename; the report goes first, so that no clip stands without one."""
     def told(stage: str) -> Callable[[int], None] | None:
         return None if on_progress is None else lambda done: on_progress(Progress(stage, done, plan.frames))
 
     expected = Expected()
-    with pending_file(output, overwrite=settings.overwrite, inputs=[clip.path]) as pending:
+    with pending_file(output, overwrite=settings.overwrite, inputs=[clip.path], temporary=folder / _PART) as pending:
         painted = _painted(clip, Painter(plan, clip, look), plan, expected, times, settings, damage)
         written = ffmpeg.write(clip, pending.temporary, painted, settings.encoding, suffix=output.suffix,
                                on_frame=told("writing"))
@@ -406,10 +408,15 @@ def _check_outputs(outputs: Sequence[Path], source: Path, settings: VideoSetting
         check_output(path, overwrite=settings.overwrite, inputs=[source])
 
 
-def _work_folder(output: Path) -> Path:
-    """Where a pass over the clip leaves what it has seen, for the next one if this is killed."""
-    return output.with_name(fitted_name(f".{output.name}", ".facecloak", room=0))
+@contextlib.contextmanager
+def _work_folder(output: Path) -> Iterator[Path]:
+    """Where a run leaves what it has seen, for the next one if it is killed, and where it writes until it is done."""
+    with own_folder(output.with_name(fitted_name(f".{output.name}", ".facecloak", room=0)), named=output) as folder:
+        yield folder
 
 
 def _forget(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    """Empties it. The folder itself stays until it is let go of."""
+    with contextlib.suppress(OSError):  # what cannot be removed is no reason to fail a clip that is done
+        for path in folder.iterdir():
+            path.unlink()

@@ -8,7 +8,6 @@ import stat
 import struct
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import av
@@ -333,14 +332,27 @@ def test_what_cannot_be_written_is_refused_before_any_work(make_clip):
     assert "libx264" in ffmpeg.encoders()
 
 
-def test_a_rehearsal_finds_what_ffmpeg_refuses_and_leaves_nothing(with_sounds, tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    clip = clips.probe(with_sounds)
-    assert ffmpeg.rehearse(clip, ".mp4", Encoding()) == ffmpeg.choose(clip, ".mp4", Encoding())
-    with pytest.raises(EncodingFailed, match=r"cannot be written as \.mp4 with libx264"):
-        ffmpeg.rehearse(clip, ".mp4", Encoding(preset="quickest"))
-    assert list((tmp_path / "temporary").iterdir()) == []
+def test_a_rehearsal_finds_what_ffmpeg_refuses_and_leaves_nothing(with_sounds, tmp_path):
+    clip, folder = clips.probe(with_sounds), tmp_path / "work"
+    folder.mkdir()
+    assert ffmpeg.rehearse(clip, folder / "a.mp4", Encoding()) == ffmpeg.choose(clip, ".mp4", Encoding())
+    with pytest.raises(EncodingFailed, match=r"cannot be written as \.mkv with libx264"):
+        ffmpeg.rehearse(clip, folder / "a", Encoding(preset="quickest"), suffix=".mkv")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_rehearsal_takes_what_can_be_decoded_where_damage_is_allowed(make_clip, tmp_path):
+    """The index promises frames, and the first ones cannot be decoded."""
+    path, _ = make_clip("a.mkv", "yuv420p", (64, 48), 8, "-g", 1, codec=LOSSLESS)
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        first, second = [packet for packet in container.demux(video=0) if packet.size][:2]
+        at = data.index(bytes(second))
+        data[at : at + second.size] = bytes(second.size)
+    path.write_bytes(data)
+    clip, told = clips.probe(path), []
+    ffmpeg.rehearse(clip, tmp_path / "out.mp4", Encoding(), on_damage=told.append)
+    assert [one.name for one in tmp_path.iterdir()] == ["a.mkv"]
 
 
 def test_hardware_encoders_are_told_quality_in_their_own_words(make_clip, monkeypatch, tmp_path):

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,7 +67,6 @@ def looking(monkeypatch, plan):
 
     def planned(clip, sha256, settings, folder, damage, on_progress):
         asked.append(folder)
-        folder.mkdir()
         (folder / "looks.jsonl").touch()
         return replace(plan, clip=clip.path.name, sha256=sha256)
 
@@ -227,7 +230,6 @@ def test_looking_that_was_interrupted_can_go_on(march, tmp_path, monkeypatch, er
     from cloak.video import planning
 
     def interrupted(*_, checkpoint, **__):
-        checkpoint.mkdir()
         (checkpoint / "looks.jsonl").touch()
         raise error("stop")
 
@@ -253,6 +255,79 @@ def test_a_pass_that_is_killed_goes_on_and_gives_the_same_bytes(march, tmp_path)
     redact_video(march, tmp_path / "b.mp4", VideoSettings())
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     assert report.leaks == () and not (tmp_path / ".a.mp4.facecloak").exists()
+
+
+@pytest.mark.parametrize("stage", ["writing", "checking"])
+def test_what_a_killed_run_left_is_replaced_and_the_bytes_are_the_same(march, plan, tmp_path, stage):
+    """Killed for real, so that nothing of ours can tidy up; in the looking, see above."""
+    (tmp_path / "plan.json").write_text(to_json(plan))
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+from cloak.video.plan import read_plan
+from cloak.video.redact import VideoSettings, redact_video
+def kill(progress):
+    if (progress.stage, progress.done) == ({stage!r}, 12):
+        os.kill(os.getpid(), signal.SIGKILL)
+redact_video(Path({str(march)!r}), Path("a.mp4"), VideoSettings(), plan=read_plan(Path("plan.json")), on_progress=kill)
+"""
+    killed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path.name for path in (tmp_path / ".a.mp4.facecloak").iterdir()] == ["part"]
+    for name in ("a.mp4", "b.mp4"):
+        redact_video(march, tmp_path / name, VideoSettings(), plan=plan)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "a.mp4.json", "b.mp4", "b.mp4.json",
+                                                               "plan.json"]
+
+
+def test_two_runs_never_make_one_output_at_a_time(march, plan, looking, tmp_path):
+    tried = []
+
+    def another(progress):
+        if not tried:
+            tried.append(progress.stage)
+            with pytest.raises(OutputRefused, match="another run is making it"):
+                redact_video(march, tmp_path / "out.mp4", VideoSettings(), plan=plan)
+
+    redact_video(march, tmp_path / "out.mp4", VideoSettings(), plan=plan, on_progress=another)
+    assert tried == ["writing"] and sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4", "out.mp4.json"]
+
+
+@pytest.mark.parametrize("encoding", [Encoding(preset="quickest"), Encoding(encoder="h264_nvenc")])
+def test_an_encoder_that_fails_is_known_before_the_looking(march, looking, tmp_path, encoding, monkeypatch):
+    known = ffmpeg._encoders  # some builds have no hardware encoder, and this machine may have the hardware
+    monkeypatch.setattr(ffmpeg, "_encoders", lambda binary: known(binary) | {"h264_nvenc"})
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    told = []
+    with pytest.raises(EncodingFailed, match=r"cannot be written as \.mp4 with .*(quickest|h264_nvenc)"):
+        redact_video(march, tmp_path / "out.mp4", VideoSettings(encoding=encoding), on_progress=told.append)
+    assert looking == [] and told == [] and list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_encoder_does_not_cost_what_an_earlier_run_saw(march, looking, tmp_path, monkeypatch):
+    folder = tmp_path / ".out.mp4.facecloak"
+    folder.mkdir()
+    (folder / "looks.jsonl").write_text("hours of them")
+    with pytest.raises(EncodingFailed):
+        redact_video(march, tmp_path / "out.mp4", VideoSettings(encoding=Encoding(preset="quickest")))
+    assert [path.name for path in folder.iterdir()] == ["looks.jsonl"]
+
+
+def test_no_uncovered_picture_goes_to_the_disk_before_the_looking(march, looking, tmp_path, monkeypatch):
+    """Of a killed rehearsal the file would stay."""
+    kept = {}
+    unlink = Path.unlink
+
+    def keep(path, missing_ok=False):
+        if path.name == "rehearsal":
+            kept["out"] = shutil.copy(path, tmp_path / "kept.mp4")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", keep)
+    redact_video(march, tmp_path / "out.mp4", VideoSettings())
+    (picture,) = luma(kept["out"])
+    assert picture.max() < 20
 
 
 @pytest.mark.parametrize("change, words", [
