@@ -12,6 +12,7 @@ from evaluation.errors import EvaluationFailed
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 FMR = "1e-3"
+LEAST_DB = 46  # that a clip written again should keep where nothing was covered
 
 
 class MarkersMissing(EvaluationFailed):
@@ -32,7 +33,7 @@ def render(paths: Sequence[Path]) -> str:
     documents = [(path, record.read(path)) for path in sorted(paths)]
     makers = {
         "photos": _photos, "run": _run, "adaptive": _adaptive, "ensure": _ensure, "video_search": _video_search,
-        "video": _video, "detectors": _detectors,
+        "video": _video, "streams": _streams, "detectors": _detectors,
         "speed": _speed, "metadata": _metadata,
     }  # fmt: skip
     tables = [
@@ -161,6 +162,117 @@ def _video(path: Path, document: dict[str, Any]) -> str:
     heads = ["clip", "tool", "face-frames covered", "leaks, longest", "people never exposed", "changed area",
              "frames / s"]  # fmt: skip
     return _markdown(caption, heads, rows)
+
+
+def _streams(path: Path, document: dict[str, Any]) -> str:
+    """What redaction of video does to all but faces; see scripts/video_streams.py."""
+    source = f"Source: `{path.parent.name}/{path.name}`."
+    tables = [
+        _markdown(
+            "What `cloak video` keeps of a clip, read by ffprobe and ffmpeg: frames; how far the duration and the "
+            "times of frames are off; sound tracks, and how many have packets of the same bytes; tags of colour and "
+            "HDR10; PSNR outside the covers, the least of luma and both colours, of all frames and the worst one; "
+            f"planted secrets found in the bytes of the file before and after; what else lay in the folder. "
+            f"{below_words(document['streams'])} {source}",
+            ["clip", "frames", "duration off, frames", "times off, ms", "size as shown", "sounds, kept to the byte",
+             "coded as", "colours and HDR10", "PSNR, dB", "secrets", "left over"],
+            [stream_row(clip, one) for clip, one in document["streams"].items()],
+        ),
+        _markdown(
+            f"What `cloak video` refuses, and what lies in the folder afterwards. {source}",
+            ["clip or circumstance", "exit code", "input unchanged", "left over"],
+            [[name, str(one["exit_code"]), _yes(one["nothing_changed"]), ", ".join(one["left"]) or "nothing"]
+             for name, one in document["bad"].items()],
+        ),
+        _markdown(f"{memory_words(document['memory'])} {source}", *memory_table(document["memory"])),
+        _markdown(f"{kill_words(document['kill'])} {source}", *kill_table(document["kill"])),
+    ]  # fmt: skip
+    return "\n\n".join(tables)
+
+
+def below_words(streams: dict[str, Any]) -> str:
+    """Which clips miss the bar of quality, in a sentence."""
+    names = [clip for clip, one in streams.items() if one["psnr"]["all_db"] < LEAST_DB]
+    if not names:
+        return f"All {len(streams)} clips reach {LEAST_DB} dB over all frames."
+    return f"**{len(names)} of {len(streams)} clips miss {LEAST_DB} dB over all frames: {', '.join(names)}.**"
+
+
+def stream_row(clip: str, one: dict[str, Any]) -> list[str]:
+    """Of one clip, before and after where the two differ."""
+    sounds = one["sounds"]
+    same = sum(sound["identical"] for sound in sounds)
+    secrets = one["secrets"]
+    is_kept = one["colours_kept"] and one["hdr_kept"]
+    has_any = one["colours"][0] or one["hdr"][0]
+    return [
+        clip,
+        _beside(*one["frames"]),
+        f"{one['duration_error_frames']:.2f}",
+        f"{one['largest_time_difference_ms']:.1f}",
+        _beside(*("x".join(map(str, size)) for size in one["size"])),
+        f"{_beside(*one['sound_tracks'])}, {same}" if sounds or one["sound_tracks"][1] else "none",
+        _beside(*(f"{codec} {pixels}" for codec, pixels in zip(one["codec"], one["pixel_format"]))),
+        ("kept" if is_kept else "CHANGED") if has_any else "none",
+        " / ".join(f"{math.floor(10 * one['psnr'][name] + 1e-6) / 10:.1f}" for name in ("all_db", "worst_frame_db")),
+        f"{secrets['before']} to {secrets['after']}" if secrets["planted"] else "none",
+        ", ".join(one["leftovers"]) or "nothing",
+    ]
+
+
+def memory_words(memory: dict[str, Any]) -> str:
+    """What the table of memory is about."""
+    clip = memory["clip"]
+    return (
+        f"Memory on a clip of {clip['seconds'] / 60:.0f} minutes, {clip['frames']:,} frames of {clip['size']} (loops "
+        f"of {clip['of']}), in MB of resident memory, sampled every second: {memory['after_import_mb']:.0f} after the "
+        f"imports, at most {memory['peak_mb']:.0f}, and {memory['together_above_import_mb']:.0f} above the imports "
+        f"together with ffmpeg; the bar is {memory['limit_above_import_mb']}."
+    )
+
+
+def memory_table(memory: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows: each stage in the first and the last ten minutes of the clip."""
+    rows = [
+        [f"{stage}, {who}", _mb(one["first_mb"]), _mb(one["last_mb"]), f"{one['mb_per_minute']:+.2f}",
+         _mb(one["peak_mb"])]
+        for stage, both in memory["stages"].items()
+        for who, one in (("cloak", both["own"]), ("ffmpeg", both["helpers"]))
+        if one["peak_mb"] > 0
+    ]
+    return ["stage", "first ten minutes", "last ten minutes", "growth a minute of the clip", "largest"], rows
+
+
+def kill_words(kill: dict[str, Any]) -> str:
+    """What the table of kills is about."""
+    clip = kill["clip"]
+    return (
+        f"Killed half way (SIGKILL to the process group) on {clip['frames']} frames of {clip['size']}, and started "
+        "again: whether the bytes are those of a run that nobody touched, how much of the looking was spared, what was "
+        "left behind between and afterwards."
+    )
+
+
+def kill_table(kill: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heads and rows: one a kill."""
+    rows = [
+        [one["stage"], _yes(one["same_bytes"]), f"{100 * one['looking_spared']:.0f}%",
+         ", ".join(one["left_behind"]), ", ".join(one["leftovers"]) or "nothing"]
+        for one in kill["kills"]
+    ]  # fmt: skip
+    return ["killed while", "same bytes", "looking spared", "left by the kill", "left afterwards"], rows
+
+
+def _beside(before: object, after: object) -> str:
+    return str(before) if before == after else f"{before} to {after}"
+
+
+def _yes(is_so: bool) -> str:
+    return "yes" if is_so else "NO"
+
+
+def _mb(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
 
 
 def covered(share: float) -> str:

@@ -302,40 +302,42 @@ def _of_interest(known: frozenset[str]) -> list[str]:
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def write(clip: Clip, out: Path, frames: Iterable[Frame], options: Encoding, *, suffix: str | None = None,
+def write(clip: Clip, out: Path, frames: Iterable[Frame], options: Encoding, *, named: Path | None = None,
           on_frame: Callable[[int], None] | None = None) -> Written:
     """Encodes `frames` with the sound of `clip` into the file `out`, which is replaced; the caller gives it its name.
 
     Args:
-        suffix: of the later name; None takes that of `out`.
+        named: its later name, which decides the container and which messages speak of; None takes `out`.
         on_frame: told how many frames have been handed over, after each.
     Raises:
         OutputRefused: the disk is full, or the file cannot be written.
         EncodingFailed: ffmpeg ended early, or wrote another number of frames. `out` is then worth nothing.
     """
-    choice = choose(clip, out.suffix if suffix is None else suffix, options)
-    sent = _run(out, _command(clip, out, options, choice), clip, frames, on_frame)
-    _check_written(out, sent, choice)
+    named = named or out
+    choice = choose(clip, named.suffix, options)
+    sent = _run(_command(clip, out, options, choice), clip, frames, named, on_frame)
+    _check_written(out, sent, choice, named)
     return Written(sent, choice.encoder, choice.version, choice.notes)
 
 
-def rehearse(clip: Clip, out: Path, options: Encoding, *, suffix: str | None = None,
+def rehearse(clip: Clip, out: Path, options: Encoding, *, named: Path | None = None,
              on_damage: Callable[[str], None] | None = None) -> Choice:
     """Writes one blank frame and a second of the sounds into the file `out`, and removes it again.
 
     What ffmpeg refuses, such as an encoder whose hardware is missing, is then known before the long work.
 
     Args:
-        suffix: of the later name; None takes that of `out`.
+        named: its later name, which decides the container and which messages speak of; None takes `out`.
         on_damage: as `clips.frames` wants it.
     Raises: as `choose` and `write` do; ClipUnreadable where no frame can be decoded.
     """
-    suffix = out.suffix if suffix is None else suffix
-    choice = choose(clip, suffix, options)
+    named = named or out
+    choice = choose(clip, named.suffix, options)
     try:
-        _run(out, _command(clip, out, options, choice, longest_s=1), clip, _blank(clip, on_damage), None)
+        _run(_command(clip, out, options, choice, longest_s=1), clip, _blank(clip, on_damage), named, None)
     except EncodingFailed as error:
-        raise EncodingFailed(f"{clip.path}: cannot be written as {suffix} with {choice.encoder}. {error}") from error
+        raise EncodingFailed(f"{clip.path}: cannot be written as {named.suffix} with {choice.encoder}. {error}"
+                             ) from error
     finally:
         out.unlink(missing_ok=True)
     return choice
@@ -349,7 +351,7 @@ def _blank(clip: Clip, on_damage: Callable[[str], None] | None) -> Iterator[Fram
         yield replace(frame, time=clip.start)  # or a video that starts late would lie behind the second
 
 
-def _run(out: Path, command: list[str], clip: Clip, frames: Iterable[Frame],
+def _run(command: list[str], clip: Clip, frames: Iterable[Frame], named: Path,
          on_frame: Callable[[int], None] | None) -> int:
     """Runs ffmpeg to its end and returns how many frames it was given; ends it too when something else ends us."""
     process = subprocess.Popen(
@@ -379,13 +381,13 @@ def _run(out: Path, command: list[str], clip: Clip, frames: Iterable[Frame],
             process.stdin.close()
         drain.join(timeout=10)
         process.stderr.close()
-    disk_trouble = _disk_trouble(out, code, last_words)  # ffmpeg 5.1 fills a disk and ends with code 0
+    disk_trouble = _disk_trouble(named, code, last_words)  # ffmpeg 5.1 fills a disk and ends with code 0
     if disk_trouble:
         raise disk_trouble
     if code != 0 or is_broken:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
         said = "; ".join(list(last_words)[-3:]) or "it said nothing"
-        raise EncodingFailed(f"{out}: ffmpeg {how} after {sent} frames ({said}). The video was not written.")
+        raise EncodingFailed(f"{named}: ffmpeg {how} after {sent} frames ({said}). The video was not written.")
     return sent
 
 
@@ -569,24 +571,24 @@ def _drain(pipe: IO[bytes], last_words: deque[str]) -> None:
         last_words.append(line.decode("utf-8", "replace").rstrip())
 
 
-def _disk_trouble(out: Path, code: int, last_words: Iterable[str]) -> OutputRefused | None:
+def _disk_trouble(named: Path, code: int, last_words: Iterable[str]) -> OutputRefused | None:
     """What went wrong with the disk, if something did."""
     said = "\n".join(last_words)
     if os.strerror(errno.ENOSPC) in said:
-        return OutputRefused(f"{out}: the disk is full. Free some space or choose another disk. "
+        return OutputRefused(f"{named}: the disk is full. Free some space or choose another disk. "
                              "The video was not written.")
     if os.strerror(errno.EFBIG) in said or code == -signal.SIGXFSZ:
-        return OutputRefused(f"{out}: grew larger than files may be here. Choose another disk. "
+        return OutputRefused(f"{named}: grew larger than files may be here. Choose another disk. "
                              "The video was not written.")
     return None
 
 
-def _check_written(out: Path, sent: int, choice: Choice) -> None:
+def _check_written(out: Path, sent: int, choice: Choice, named: Path) -> None:
     """Counts what is in the file: frames that ffmpeg dropped would be no error to it."""
     found, sounds = 0, 0
     with contextlib.suppress(FFmpegError, OSError), av.open(f"file:{out}", format=choice.muxer) as container:
         sounds = len(container.streams.audio)
         found = sum(packet.size > 0 and not packet.is_corrupt for packet in container.demux(container.streams.video[0]))
     if found != sent or sounds != len(choice.sounds):
-        raise EncodingFailed(f"{out}: has {found} frames and {sounds} sounds where {sent} and {len(choice.sounds)} "
+        raise EncodingFailed(f"{named}: has {found} frames and {sounds} sounds where {sent} and {len(choice.sounds)} "
                              "were sent. The video was not written.")

@@ -143,7 +143,7 @@ def redact_video(source: Path, output: Path, settings: VideoSettings, *, plan: P
     _check_outputs([output, report_path_for(output), *([sheet] if sheet else [])], source, settings)
     clip = clips.probe(source)
     with _work_folder(output) as folder:
-        ffmpeg.rehearse(clip, folder / _REHEARSAL, settings.encoding, suffix=output.suffix,
+        ffmpeg.rehearse(clip, folder / _REHEARSAL, settings.encoding, named=output,
                         on_damage=_ignored if settings.allow_damage else None)
         sha256 = clips.sha256_of(source)
         damage: list[str] = []
@@ -293,7 +293,7 @@ def _write(clip: Clip, sha256: str, output: Path, plan: Plan, look: Look, settin
     expected = Expected()
     with pending_file(output, overwrite=settings.overwrite, inputs=[clip.path], temporary=folder / _PART) as pending:
         painted = _painted(clip, Painter(plan, clip, look), plan, expected, times, settings, damage)
-        written = ffmpeg.write(clip, pending.temporary, painted, settings.encoding, suffix=output.suffix,
+        written = ffmpeg.write(clip, pending.temporary, painted, settings.encoding, named=output,
                                on_frame=told("writing"))
         check = checking.look_again(pending.temporary, clip, plan, look, expected, _second_look(),
                                     on_frame=told("checking"))

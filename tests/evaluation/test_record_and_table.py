@@ -143,3 +143,40 @@ def test_search_by_video_has_a_table_that_names_its_clips_once(tmp_path):
     assert "60 people of `street`, one frame in 2, among 3,412 people" in lines[0]
     cells = "0.50 / 0.50 / 0.50 | 0.25 / 0.25 / 0.25 | 0.50 / 0.50 | 0.04 / 0.04 |"
     assert lines[-2:] == [f"| original | 985 of 1019 | a | {cells}", f"|  |  | b | {cells}"]
+
+
+def streams():
+    """A result of scripts/video_streams.py with one clip that lost everything there is to lose."""
+    sound = {"codec": ["aac", "opus"], "identical": False}
+    clip = {
+        "frames": [50, 49], "duration_error_frames": 1.0, "largest_time_difference_ms": 40.0,
+        "size": [[64, 48], [64, 46]], "sounds": [sound], "sound_tracks": [2, 1], "codec": ["hevc", "h264"],
+        "pixel_format": ["yuv420p10le", "yuv420p"],
+        "colours": [{"color_range": "tv"}, {}], "hdr": [{}, {}], "colours_kept": False, "hdr_kept": True,
+        "psnr": {"all_db": 45.96, "worst_frame_db": 40.04}, "leftovers": ["x.part"],
+        "secrets": {"planted": 2, "before": 7, "after": 1},
+    }
+    span = {"first_mb": 300.0, "last_mb": 420.0, "mb_per_minute": 6.0, "peak_mb": 430.0, "by_minute_mb": [301.0, 429.5]}
+    nothing = {"first_mb": 0.0, "last_mb": None, "mb_per_minute": 0.0, "peak_mb": 0.0, "by_minute_mb": []}
+    memory = {
+        "clip": {"seconds": 1800, "frames": 45000, "size": "640x360", "of": "crowd-street"}, "after_import_mb": 90.0,
+        "peak_mb": 430.0, "together_above_import_mb": 390.0, "limit_above_import_mb": 1000,
+        "stages": {"looking": {"own": span, "helpers": nothing}},
+    }
+    one = {"stage": "writing", "same_bytes": False, "looking_spared": 1.0, "left_behind": {".a/part": 3},
+           "leftovers": []}
+    kill = {"clip": {"frames": 250, "size": "640x360"}, "kills": [one]}
+    refused = {"exit_code": 2, "said": "cloak: a.mp4: is empty.", "nothing_changed": True, "left": [], "seconds": 1.0}
+    return {"streams": {"deep.mp4": clip}, "bad": {"empty.mp4": refused}, "memory": memory, "kill": kill}
+
+
+def test_what_redaction_of_video_loses_is_shown_plainly(tmp_path):
+    record.write(tmp_path / "streams.json", "streams", streams())
+    lines = table.render([tmp_path / "streams.json"]).splitlines()
+    assert ("| deep.mp4 | 50 to 49 | 1.00 | 40.0 | 64x48 to 64x46 | 2 to 1, 0 | hevc yuv420p10le to h264 yuv420p "
+            "| CHANGED | 45.9 / 40.0 | 7 to 1 | x.part |") in lines
+    assert "| empty.mp4 | 2 | yes | nothing |" in lines
+    assert "| looking, cloak | 300 | 420 | +6.00 | 430 |" in lines and "looking, ffmpeg" not in str(lines)
+    assert "| writing | NO | 100% | .a/part | nothing |" in lines
+    assert any("**1 of 1 clips miss 46 dB over all frames: deep.mp4.**" in line for line in lines)
+    assert any("30 minutes, 45,000 frames" in line and "390 above" in line for line in lines)

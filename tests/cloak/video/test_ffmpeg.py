@@ -308,7 +308,7 @@ def test_one_frame_is_a_video(make_clip, tmp_path, ffprobe):
 def test_progress_is_told_frame_by_frame(make_clip, tmp_path):
     path, _ = make_clip("a.mkv", count=4)
     clip, told = clips.probe(path), []
-    write(clip, tmp_path / "out.part", clips.frames(clip), EXACT, suffix=".mp4", on_frame=told.append)
+    write(clip, tmp_path / "out.part", clips.frames(clip), EXACT, named=Path("out.mp4"), on_frame=told.append)
     assert told == [1, 2, 3, 4] and clips.probe(tmp_path / "out.part").frames == 4
 
 
@@ -336,8 +336,8 @@ def test_a_rehearsal_finds_what_ffmpeg_refuses_and_leaves_nothing(with_sounds, t
     clip, folder = clips.probe(with_sounds), tmp_path / "work"
     folder.mkdir()
     assert ffmpeg.rehearse(clip, folder / "a.mp4", Encoding()) == ffmpeg.choose(clip, ".mp4", Encoding())
-    with pytest.raises(EncodingFailed, match=r"cannot be written as \.mkv with libx264"):
-        ffmpeg.rehearse(clip, folder / "a", Encoding(preset="quickest"), suffix=".mkv")
+    with pytest.raises(EncodingFailed, match=r"cannot be written as \.mkv with libx264\. out\.mkv: ffmpeg"):
+        ffmpeg.rehearse(clip, folder / "a", Encoding(preset="quickest"), named=Path("out.mkv"))
     assert list(folder.iterdir()) == []
 
 
@@ -419,10 +419,10 @@ def test_a_file_that_is_not_whole_never_gets_its_name(make_clip, tmp_path):
         raise EncodingFailed("no more")
 
     with pytest.raises(EncodingFailed), pending_file(out, overwrite=False, inputs=[clip.path]) as pending:
-        write(clip, pending.temporary, breaking(), EXACT, suffix=out.suffix)
+        write(clip, pending.temporary, breaking(), EXACT, named=out)
     assert list(out.parent.iterdir()) == []
     with pending_file(out, overwrite=False, inputs=[clip.path]) as pending:
-        write(clip, pending.temporary, clips.frames(clip), EXACT, suffix=out.suffix)
+        write(clip, pending.temporary, clips.frames(clip), EXACT, named=out)
         assert stat.S_IMODE(pending.temporary.stat().st_mode) == 0o600
         pending.commit()
     assert list(out.parent.iterdir()) == [out] and shown(out) == shown(clip.path)
@@ -430,8 +430,8 @@ def test_a_file_that_is_not_whole_never_gets_its_name(make_clip, tmp_path):
 
 def test_a_full_disk_is_named(make_clip):
     clip = clips.probe(make_clip("a.mkv", "yuv420p", (320, 240), 10)[0])
-    with pytest.raises(OutputRefused, match="disk is full"):
-        write(clip, Path("/dev/full"), clips.frames(clip), EXACT, suffix=".mkv")
+    with pytest.raises(OutputRefused, match=r"^out\.mkv: the disk is full"):
+        write(clip, Path("/dev/full"), clips.frames(clip), EXACT, named=Path("out.mkv"))
 
 
 def test_a_limit_on_file_sizes_is_named(make_clip, tmp_path):
