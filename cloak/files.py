@@ -34,12 +34,19 @@ class PendingFile:
     mode: int  # what the umask grants; until `commit` only the owner can read
     is_committed: bool = False
 
-    def commit(self) -> None:
-        """Flushes the temporary file to the disk and gives it its name."""
-        check_output(self.path, overwrite=self.overwrite, inputs=self.inputs)
+    def flush(self) -> None:
+        """Waits until the temporary file is on the disk, which takes a large one seconds."""
         try:
             with open(self.temporary, "rb+") as file:
                 os.fsync(file.fileno())
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def commit(self) -> None:
+        """Flushes the temporary file to the disk and gives it its name."""
+        check_output(self.path, overwrite=self.overwrite, inputs=self.inputs)
+        self.flush()
+        try:
             _set_mode(self.temporary, self.mode)
             if self.overwrite:
                 os.replace(self.temporary, self.path)

@@ -206,7 +206,7 @@ def bad(data: Path, folder: Path) -> dict[str, Any]:
     cases: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         "an output that is the input": (("-o", "crowd-street.mp4", "--overwrite"), {}),
         "an output that exists": (("-o", "there.mp4"), {}),
-        "a folder that is missing for the output": (("-o", "crowd-street.mp4/out.mp4"), {}),
+        "a file where the folder of the output should be": (("-o", "crowd-street.mp4/out.mp4"), {}),
         "a preset that the encoder does not know": (("--preset", "quickest"), {}),
         "an encoder whose hardware is missing": (("--encoder", "h264_nvenc"), {}),
         "files may not grow beyond 1 MB": ((), {"preexec_fn": _small_files}),
@@ -245,9 +245,11 @@ def _small_files() -> None:
 
 
 def _mortal(folder: Path) -> Path:
-    """An ffmpeg that is killed two seconds after it begins to encode."""
+    """An ffmpeg that is killed two seconds after it begins to encode, but not while it only rehearses."""
     path = folder / "mortal-ffmpeg"
-    path.write_text('#!/bin/sh\ncase "$*" in *pipe:0*) exec timeout -s KILL 2 ffmpeg "$@";; esac\nexec ffmpeg "$@"\n')
+    path.write_text("#!/bin/sh\n"
+                    'case "$*" in *rehearsal*) ;; *pipe:0*) exec timeout -s KILL 2 ffmpeg "$@";; esac\n'
+                    'exec ffmpeg "$@"\n')
     path.chmod(0o755)
     return path
 

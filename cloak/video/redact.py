@@ -300,6 +300,7 @@ def _write(clip: Clip, sha256: str, output: Path, plan: Plan, look: Look, settin
         made = _report(clip, sha256, output, pending.temporary, plan, look, settings, check, written, damage, times)
         data = (json.dumps(to_dict(made), indent=2, allow_nan=False) + "\n").encode("ascii")
         beside = report_path_for(output)
+        pending.flush()  # before the report has its name: killed between the two, the next run would find it in its way
         write_new(beside, data, overwrite=settings.overwrite, inputs=[clip.path])
         try:
             pending.commit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -279,6 +280,19 @@ redact_video(Path({str(march)!r}), Path("a.mp4"), VideoSettings(), plan=read_pla
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "a.mp4.json", "b.mp4", "b.mp4.json",
                                                                "plan.json"]
+
+
+def test_between_the_names_of_report_and_clip_nothing_takes_long(march, plan, tmp_path, monkeypatch):
+    """Killed there, a report would stand without its clip, and refuse the next run."""
+    flushed, fsync = {}, os.fsync
+
+    def noted(handle):
+        flushed.setdefault(os.fstat(handle).st_ino, (tmp_path / "out.mp4.json").exists())
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    redact_video(march, tmp_path / "out.mp4", VideoSettings(), plan=plan)
+    assert flushed[(tmp_path / "out.mp4").stat().st_ino] is False
 
 
 def test_two_runs_never_make_one_output_at_a_time(march, plan, looking, tmp_path):
