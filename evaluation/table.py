@@ -179,8 +179,8 @@ def _streams(path: Path, document: dict[str, Any]) -> str:
             [stream_row(clip, one) for clip, one in document["streams"].items()],
         ),
         _markdown(
-            "What `cloak video` refuses, and what lies in the folder afterwards. Where the writing failed, what was seen "
-            f"stays for the next run. {source}",
+            "What `cloak video` refuses, and what lies in the folder afterwards. Where the writing failed, what was "
+            f"seen stays for the next run. {source}",
             ["clip or circumstance", "exit code", "input unchanged", "left over"],
             [[name, str(one["exit_code"]), _yes(one["nothing_changed"]), ", ".join(one["left"]) or "nothing"]
              for name, one in document["bad"].items()],
