@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from cloak import formats
 from cloak.errors import ClipUnreadable, ClipUnsupported
+from cloak.video.tones import shown, tones_of
 from cloak.video.types import Clip, Colour, Frame, Plane, Sound
 
 # Containers with one video inside. Playlists and lists of files (hls, concat, dash) are not among them: they name
@@ -151,12 +152,13 @@ def frames(clip: Clip, *, start: int = 0, on_damage: Callable[[str], None] | Non
         clock = _Clock(clip)
         ends = _Ends(float(clip.start * clip.time_base))
         number = turned = 0
+        tones = tones_of(clip.colour.transfer)
         for picture in _pictures(container, stream, ends, clock, damaged):
             turned = picture.rotation if number == 0 else turned
             _check_same(clip, picture, turned, clock)
             time = clock.tick(picture)
             if number >= start:
-                yield Frame(number, time, clock.seconds, _planes(clip, picture), _rgb_of(clip, picture))
+                yield Frame(number, time, clock.seconds, _planes(clip, picture), _rgb_of(clip, picture), tones)
             number += 1
         if number == 0:
             raise ClipUnreadable(f"{clip.path}: not one frame can be decoded. Nothing was read.")
@@ -585,6 +587,7 @@ def _rgb_of(clip: Clip, picture: VideoFrame) -> Callable[[], NDArray[np.uint8]]:
                 dst_color_range=ColorRange.JPEG)
         plane = rgb.planes[0]
         rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(-1, plane.line_size)[:plane.height, :plane.width * 3]
-        return np.ascontiguousarray(_upright(rows.reshape(plane.height, plane.width, 3), clip))
+        upright = np.ascontiguousarray(_upright(rows.reshape(plane.height, plane.width, 3), clip))
+        return shown(upright, tones_of(clip.colour.transfer))
 
     return to_rgb

@@ -25,6 +25,7 @@ from cloak.types import Faces, Pixels
 from cloak.video import camera
 from cloak.video.camera import Camera, Move
 from cloak.video.following import Step, follow
+from cloak.video.tones import shown
 from cloak.video.types import Box, Frame
 
 Find = Callable[[Pixels], Faces]
@@ -446,12 +447,12 @@ def _picture(frame: Frame, scale: float) -> Pixels:
     """
     luma = _eight_bits(_resized(frame.planes[0], scale))
     if len(frame.planes) < 3:
-        return np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2RGB), np.uint8)
+        return shown(np.asarray(cv2.cvtColor(luma, cv2.COLOR_GRAY2RGB), np.uint8), frame.tones)
     rows, columns = luma.shape
     blue, red = (_eight_bits(plane if plane.shape == luma.shape else
                              cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_LINEAR))
                  for plane in frame.planes[1:3])
-    return np.asarray(cv2.cvtColor(cv2.merge([luma, red, blue]), cv2.COLOR_YCrCb2RGB), np.uint8)
+    return shown(np.asarray(cv2.cvtColor(cv2.merge([luma, red, blue]), cv2.COLOR_YCrCb2RGB), np.uint8), frame.tones)
 
 
 def _window(frame: Frame, x1: int, y1: int, x2: int, y2: int) -> Pixels:

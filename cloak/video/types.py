@@ -78,6 +78,7 @@ class Frame:
     seconds: float  # from the first frame
     planes: tuple[Plane, ...]  # Y, U, V or Y alone: (H, W), then by the chroma subsampling; u8, or u16 where depth > 8
     to_rgb: Callable[[], NDArray[np.uint8]] = field(repr=False)  # (H, W, 3) u8 RGB, upright; as decoded, a new copy
+    tones: NDArray[np.uint8] | None = field(default=None, repr=False)  # (256,): how `to_rgb` shows HDR; see `tones`
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cloak.errors import ClipUnreadable, ClipUnsupported
-from cloak.video import clips
+from cloak.video import clips, looking
 from cloak.video.types import Colour
 
 from .conftest import LOSSLESS
@@ -123,6 +123,34 @@ def test_rgb_follows_the_matrix_and_the_range(make_clip, run_ffmpeg, matrix, ran
     green = (y - kr * red - kb * blue) / (1 - kr - kb)
     expected = np.clip(np.stack([red, green, blue], -1) * 255, 0, 255)
     assert np.abs(frame.to_rgb() - expected).max() <= 2
+
+
+def pq(nits):
+    """Levels in [0, 1] by the inverse of SMPTE ST 2084, another way than ours: from light to levels."""
+    y = (np.asarray(nits) / 10_000) ** 0.1593017578125
+    return ((0.8359375 + 18.8515625 * y) / (1 + 18.6875 * y)) ** 78.84375
+
+
+def test_pq_is_looked_at_as_a_common_screen_would_show_it(run_ffmpeg, tmp_path):
+    """Ten bits of PQ; the planes stay as they are."""
+    nits = [0, 1, 20, 100, 203, 600]
+    levels = np.round(64 + 876 * pq(nits)).astype(np.uint16)
+    path = tmp_path / "pq.mkv"
+    pictures = b"".join(np.repeat([level, 512], [256, 128]).astype("<u2").tobytes() for level in levels)
+    run_ffmpeg("-f", "rawvideo", "-pix_fmt", "yuv420p10le", "-s", "16x16", "-r", 25, "-i", "-", "-c:v", "ffv1",
+               "-color_trc", "smpte2084", "-color_primaries", "bt2020", "-colorspace", "bt2020nc", "-color_range", "tv",
+               path, input=pictures)
+    frames = list(clips.frames(clips.probe(path)))
+    assert [int(frame.planes[0][0, 0]) for frame in frames] == list(levels)
+    light = np.array(nits) / 203
+    light = light * (1 + light / (1000 / 203) ** 2) / (1 + light)
+    expected = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    seen = np.array([frame.to_rgb()[0, 0] for frame in frames], float)
+    assert np.abs(seen - expected[:, None]).max() <= 5 and seen[4].min() > 180 and seen[2].min() > 70
+    looked = np.array([looking._picture(frame, 1.0)[0, 0] for frame in frames], float)
+    assert np.abs(looked - expected[:, None]).max() <= 20  # by the matrix of JPEG
+    plain = dataclasses.replace(clips.probe(path), colour=Colour(transfer="bt709", range="tv"))
+    assert next(clips.frames(plain)).tones is None
 
 
 def test_rgb_is_of_the_picture_as_decoded_though_its_planes_were_painted(make_clip):
