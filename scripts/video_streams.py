@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ REFUSED = ("not-a-video.mp4", "truncated-nomoov.mp4", "truncated.mp4")
 PLANTED = {"gps-tagged.mp4": ("CANARY", "Canary", "48.85", "2.29", "GoPro", "gpmd", "ISO6709")}
 # Exit codes: after 3 a person has to look at what was written; after 4 nothing was
 WRITTEN, NO_FACE = (0, 3), 4
+AT_ONCE = 4
 # The command does the same; this tells how far it is
 WATCHED = """
 import sys
@@ -135,17 +137,21 @@ def streams(data: Path, folder: Path) -> dict[str, Any]:
     own.mkdir()
     given = [Made(path, PLANTED.get(path.name, ())) for path in sorted((data / "video").glob("*.mp4"))
              if path.name not in REFUSED]
-    found = {}
-    for made in [*given, *make(base, own)]:
-        work = folder / f"{made.path.name}.folder"
-        work.mkdir()
-        clip = work / made.path.name
-        clip.write_bytes(made.path.read_bytes())
-        found[clip.name] = one = treated(clip, made.secrets)
-        print(f"{clip.name:24} exit {one['exit_code']}  {one['duration_error_frames']:.2f} frames, PSNR "
-              f"{one['psnr']['all_db']:.1f} / {one['psnr']['worst_frame_db']:.1f} dB, secrets "
-              f"{one['secrets']['before']} -> {one['secrets']['after']}, left {one['leftovers']}", flush=True)
-    return found
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # nothing is timed, and each clip waits for processes of its own
+        return dict(pool.map(lambda made: _in_a_folder(made, folder), [*given, *make(base, own)]))
+
+
+def _in_a_folder(made: Made, folder: Path) -> tuple[str, dict[str, Any]]:
+    """One clip, with nothing else beside it."""
+    work = folder / f"{made.path.name}.folder"
+    work.mkdir()
+    clip = work / made.path.name
+    clip.write_bytes(made.path.read_bytes())
+    one = treated(clip, made.secrets)
+    print(f"{clip.name:24} exit {one['exit_code']}  {one['duration_error_frames']:.2f} frames, PSNR "
+          f"{one['psnr']['all_db']:.1f} / {one['psnr']['worst_frame_db']:.1f} dB, secrets "
+          f"{one['secrets']['before']} -> {one['secrets']['after']}, left {one['leftovers']}", flush=True)
+    return clip.name, one
 
 
 def treated(clip: Path, secrets: tuple[str, ...]) -> dict[str, Any]:
