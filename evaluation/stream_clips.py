@@ -95,7 +95,7 @@ def _two_sounds(source: Path, folder: Path) -> Made:
 
 def _variable_rate(source: Path, folder: Path) -> Made:
     """Frames at uneven times, as phones film in the dark."""
-    path = folder / "vfr.mp4"
+    path = folder / "uneven-rate.mp4"
     run("-i", source, *_BEEP, "-vf", "select='not(eq(mod(n\\,7)\\,3))',settb=1/1000,setpts=PTS+11*mod(N\\,3)",
         "-fps_mode", "passthrough", "-enc_time_base", "1/1000", *_X264, "-c:a", "aac", path)
     return Made(path)

@@ -97,7 +97,7 @@ def read(path: Path) -> Reading:
         fields=video.get("field_order", "unknown"),
         times=tuple(sorted(float(frame["best_effort_timestamp_time"]) - start for frame in frames)),
         duration_s=_duration(video, said["format"]),
-        colours={name: video[name] for name in _COLOURS if video.get(name) not in (None, "unknown", "unspecified")},
+        colours=_colours(video, rotation),
         hdr={data["side_data_type"]: {name: value for name, value in data.items() if name != "side_data_type"}
              for data in first.get("side_data_list", ()) if data.get("side_data_type") in _HDR},
         sounds=tuple(_sound(path, stream, start) for stream in said["streams"] if stream["codec_type"] == "audio"),
@@ -275,6 +275,15 @@ def _probe(path: Path, *words: str) -> dict[str, Any]:
 def _depth(pixel_format: str) -> int:
     match = re.search(r"p(\d+)le$|gray(\d+)le$", pixel_format)
     return int(match[1] or match[2]) if match else 8
+
+
+def _colours(video: Mapping[str, Any], rotation: int) -> dict[str, str]:
+    """With the place of the samples of colour as shown: what lies left in a picture lies on top once it is turned."""
+    said = {name: video[name] for name in _COLOURS if video.get(name) not in (None, "unknown", "unspecified")}
+    if rotation and (place := said.pop("chroma_location", None)):
+        turned = {(-90, "left"): "top", (90, "left"): "bottom"}.get((rotation, place))
+        said |= {"chroma_location": turned} if turned else {}
+    return said
 
 
 def _duration(video: Mapping[str, Any], container: Mapping[str, Any]) -> float:

@@ -185,7 +185,8 @@ def _streams(path: Path, document: dict[str, Any]) -> str:
             [[name, str(one["exit_code"]), _yes(one["nothing_changed"]), ", ".join(one["left"]) or "nothing"]
              for name, one in document["bad"].items()],
         ),
-        _markdown(f"{memory_words(document['memory'])} {source}", *memory_table(document["memory"])),
+        *([_markdown(f"{memory_words(document['memory'])} {source}", *memory_table(document["memory"]))]
+          if "memory" in document else []),
         _markdown(f"{kill_words(document['kill'])} {source}", *kill_table(document["kill"])),
     ]  # fmt: skip
     return "\n\n".join(tables)

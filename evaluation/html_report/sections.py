@@ -225,8 +225,9 @@ def _streams(document: Document) -> list[Markup]:
              "coded as", "colours and HDR10", "PSNR all / worst, dB", "secrets", "left over"]
     caption = ("What redaction of video keeps of a clip, read by ffprobe and ffmpeg: PSNR is that outside the covers, "
                "the least of luma and both colours; secrets are those found in the bytes before and after.")
-    memory, kill = document["memory"], document["kill"]
-    over = [f"{stage}, {who}: {', '.join(f'{value:.0f}' for value in both[key]['by_minute_mb'])}"
+    memory, kill = document.get("memory"), document["kill"]
+    over = [] if memory is None else [
+        f"{stage}, {who}: {', '.join(f'{value:.0f}' for value in both[key]['by_minute_mb'])}"
             for stage, both in memory["stages"].items() for key, who in (("own", "cloak"), ("helpers", "ffmpeg"))
             if both[key]["peak_mb"] > 0]
     return [
@@ -236,8 +237,8 @@ def _streams(document: Document) -> list[Markup]:
               ["clip or circumstance", "exit code", "said", "left over"],
               [[name, str(one["exit_code"]), one["said"], ", ".join(one["left"]) or "nothing"]
                for name, one in document["bad"].items()]),
-        table(memory_words(memory), *memory_table(memory)),
-        folded("MB by minute of the clip", *(tag("p", words) for words in over)),
+        *([] if memory is None else [table(memory_words(memory), *memory_table(memory)),
+                                     folded("MB by minute of the clip", *(tag("p", words) for words in over))]),
         table(kill_words(kill), *kill_table(kill)),
     ]
 
