@@ -157,15 +157,17 @@ def _merged(chains: Sequence[_Chain]) -> list[_Chain]:
         for i in new:
             ending[known[i].last_seen.frame].add(i)
             starting[known[i].first_seen.frame].add(i)
-        pairs = set[tuple[int, int]]()
+        fresh = set(new)
         for i in new:
             first, last = known[i].first_seen.frame, known[i].last_seen.frame
             for gap in range(1, _LONGEST_GAP + 1):
-                pairs.update((i, j) for j in starting.get(last + gap, ()))
-                pairs.update((j, i) for j in ending.get(first - gap, ()))
-        for i, j in sorted(pairs):
-            if i != j and known[i].shot == known[j].shot and (cost := _gap(known[i], known[j])) is not None:
-                costs[i, j] = cost
+                # Pairs of two new ones come up from both sides, and count from the first. They are not collected: of a
+                # clip that cuts all the time they would fill gigabytes
+                after = [(i, j) for j in starting.get(last + gap, ())]
+                before = [(j, i) for j in ending.get(first - gap, ()) if j not in fresh]
+                for pair in after + before:
+                    if (cost := _gap(known[pair[0]], known[pair[1]])) is not None:
+                        costs[pair] = cost
         taken: set[int] = set()
         grown: list[_Chain] = []
         for _, i, j in sorted((cost, i, j) for (i, j), cost in costs.items()):
@@ -186,6 +188,8 @@ def _merged(chains: Sequence[_Chain]) -> list[_Chain]:
 
 def _gap(a: _Chain, b: _Chain) -> float | None:
     """How badly `b` continues `a`: how far apart they are where they come closest, or None."""
+    if a is b or a.shot != b.shot:
+        return None
     end, start = a.last_seen, b.first_seen
     if not 0 < start.frame - end.frame <= _LONGEST_GAP:
         return None
