@@ -74,6 +74,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_models.app, name="models")
 cli_video.add_to(app)
+app.command(**cli_service.STUDIO)(cli_service.studio)
 app.command(**cli_service.SERVE)(cli_service.serve)
 app.add_typer(cli_service.app, name="token")
 

@@ -1,5 +1,5 @@
-"""The verbs `cloak serve` and `cloak token`. The service itself is `web`, which the engine does not know: it is loaded
-by name, when one of these verbs is used."""
+"""The verbs `cloak studio`, `cloak serve` and `cloak token`. The service itself is `web`, which the engine does not
+know: it is loaded by name, when one of these verbs is used."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def _exit_codes(done: str, failed: str) -> str:
 
 SERVE: dict[str, Any] = {
     "epilog": _exit_codes("stopped as it was told", "it was not started"),
-    "help": "Offers the engine to other programs over HTTP, on this machine unless told otherwise.\n\n"
+    "help": "Offers the engine to other programs over HTTP, on this machine unless told otherwise; and the studio, at "
+            "/studio/, to people with a token.\n\n"
             "Examples:\n\n\b\n    cloak token create newsroom\n    cloak serve\n"
             "    curl -f -H 'Authorization: Bearer fcl_...' -F file=@march.jpg -o safe.jpg "
             "http://127.0.0.1:8765/v1/photos\n\n"
@@ -65,6 +66,31 @@ def serve(
             complain("no token yet, so nobody can use the service. Make one with `cloak token create NAME`")
         with contextlib.suppress(KeyboardInterrupt):  # how a service is stopped
             serving.serve(settings)
+        raise typer.Exit(DONE)
+
+
+STUDIO: dict[str, Any] = {
+    "epilog": _exit_codes("stopped as it was told", "it was not started"),
+    "help": "Opens a page in the browser on which faces are hidden, cloaked or kept. For this machine only.\n\n"
+            "Example:\n\n\b\n    cloak studio\n\n"
+            "The address that is printed opens one browser, once. What is on the page is deleted when it is closed. "
+            "End it with Ctrl-C.",
+}
+
+
+def studio(
+    port: Annotated[int, typer.Option(metavar="N", help="0: any that is free.")] = 0,
+    folder: Annotated[Path | None, typer.Option(metavar="FOLDER", show_default=False, envvar="FACECLOAK_STUDIO",
+                                                help="Where pictures lie while the page is open. Default: beside the "
+                                                     "models.")] = None,
+    keep: Annotated[int, typer.Option(metavar="SECONDS", help="From upload to the deletion of everything.")] = 3600,
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """See `STUDIO`."""
+    with edge(False, stopped="Everything on the page was deleted."):
+        settings = _settings(folder or store.data_folder() / "studio", port=port, keep_s=keep)
+        with contextlib.suppress(KeyboardInterrupt):  # how it is stopped
+            _web("serving").studio(settings, say=lambda address: print(address, flush=True), opens_browser=browser)
         raise typer.Exit(DONE)
 
 

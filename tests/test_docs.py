@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ("README.md", "CHANGELOG.md")
+SERVICE = ("serve", "studio", "token")
 
 
 def blocks(language: str) -> list[str]:
@@ -52,9 +54,9 @@ def folder(tmp_path, portrait):
 
 def test_every_cloak_command_of_the_readme_runs(folder):
     examples = commands("cloak")
-    assert {words[1] for words in examples} == {"photo", "faces", "verify", "video", "models", "token", "serve"}
+    assert {words[1] for words in examples} == {"photo", "faces", "verify", "video", "models", *SERVICE}
     command = Path(sys.executable).with_name("cloak")
-    for words in (words for words in examples if words[1] not in ("video", "models", "serve", "token")):
+    for words in (words for words in examples if words[1] not in ("video", "models", *SERVICE)):
         run = subprocess.run([command, *words[1:]], cwd=folder, capture_output=True, text=True)
         # 3 is an honest verdict on one portrait, not a command that does not work.
         assert run.returncode in (0, 3) and run.stdout, f"{shlex.join(words)}: {run.returncode}\n{run.stderr}"
@@ -95,14 +97,19 @@ def test_every_models_command_of_the_readme_is_understood(folder, models, monkey
 
 def test_every_service_command_of_the_readme_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("FACECLOAK_SERVICE", str(tmp_path / "service"))
-    examples = [words for words in commands("cloak") if words[1] in ("serve", "token")]
+    examples = [words for words in commands("cloak") if words[1] in SERVICE]
     command = Path(sys.executable).with_name("cloak")
+    # A service would go on for ever: one that other machines could reach stops at the question of a token, a studio
+    # at a port that is taken
+    taken = socket.create_server(("127.0.0.1", 0))
+    ends = {"serve": ["--host", "0.0.0.0"], "studio": ["--port", str(taken.getsockname()[1])]}
     for words in examples:
-        # A service would go on for ever; one that other machines could reach stops at the question of a token
-        more = ["--host", "0.0.0.0", "--folder", str(tmp_path / "other")] if words[1] == "serve" else []
+        more = [*ends[words[1]], "--folder", str(tmp_path / "other")] if words[1] in ends else []
         run = subprocess.run([command, *words[1:], *more], capture_output=True, text=True)
-        assert run.returncode == (2 if words[1] == "serve" else 0), run.stderr
+        assert run.returncode == (2 if words[1] in ends else 0), run.stderr
         assert "Usage:" not in run.stderr and ("no token" in run.stderr) == (words[1] == "serve")
+        assert ("cannot listen" in run.stderr) == (words[1] == "studio")
+    taken.close()
 
 
 def test_every_evaluation_command_of_the_readme_is_understood():

@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, BinaryIO
+from collections.abc import AsyncIterator, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Header, Query, Request, Response
@@ -27,6 +28,9 @@ from web.kinds import FILES, KINDS
 from web.problems import Problem, described
 from web.store import DELETED, Job
 
+if TYPE_CHECKING:
+    from web.studio import Studio
+
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _CHUNK = 256 * 2**10
 _UPLOAD_PROBLEMS = ("unauthorised", "invalid", "not-multipart", "upload-too-large", "upload-too-slow", "key-reused",
@@ -37,15 +41,19 @@ _PHOTO_PROBLEMS = ("photo-unreadable", "photo-unsupported", "photo-too-large", "
 _bearer = HTTPBearer(auto_error=False, description="Made with `cloak token create`.")
 
 
-def create_app(service: Service) -> FastAPI:
-    """The service as an ASGI application, which starts and stops it."""
+def create_app(service: Service, studio: Studio | None = None) -> FastAPI:
+    """The service as an ASGI application, which starts and stops it; with the studio in front where there is one."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if studio is not None:
+            studio.sweep()
         await service.start()
         try:
             yield
         finally:
+            if studio is not None:
+                studio.stop()
             await service.stop()
 
     app = FastAPI(
@@ -60,6 +68,8 @@ def create_app(service: Service) -> FastAPI:
     _add_routes(app)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_exception_handler(RequestValidationError, _of_validation)
+    if studio is not None:
+        studio.join(app)
     app.add_middleware(Edge)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -114,7 +124,7 @@ def _add_routes(app: FastAPI) -> None:
     async def photos(request: Request, owner: Owner, service: Hub, key: Key = None) -> Response:
         """Without `options` every face is covered. If a face of the written file is still matched, lost or not judged,
         the answer is 409 with the job, not the photo; whoever wants it all the same finds it at the job's `result`."""
-        job = await _take(request, service, owner, key, only="protect")
+        job = await take(request, service, owner, key, only="protect")
         job = await service.finished(job, service.settings.answer_s)
         where = {"Location": f"/v1/jobs/{job.id}"}
         if not job.is_finished:
@@ -125,14 +135,14 @@ def _add_routes(app: FastAPI) -> None:
             raise Problem("not-protected", "a face of the written file is still matched, was lost, is too small or was "
                           "not judged; the report says which. Cover it, or look at the result and decide.",
                           headers=where, job=job_document(service, job))
-        return _file(service, job)
+        return file_answer(service, job)
 
     @app.post("/v1/jobs", tags=["jobs"], summary="Hand in a job", status_code=202, response_model=JobDocument,
               openapi_extra=_body("kind", None),
               responses={**described(*_UPLOAD_PROBLEMS, "gone", "not-found"),
                          200: {"description": "It has ended within `wait`.", "model": JobDocument}})
     async def hand_in(request: Request, owner: Owner, service: Hub, key: Key = None, wait: Wait = 0) -> Response:
-        job = await service.finished(await _take(request, service, owner, key), wait)
+        job = await service.finished(await take(request, service, owner, key), wait)
         if job.state in DELETED:
             raise gone(job)
         return _answer(service, job, 200 if job.is_finished else 202)
@@ -156,7 +166,7 @@ def _add_routes(app: FastAPI) -> None:
                         200: {"description": "The protected photo, whatever its verdict, or the numbered faces.",
                               "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}})
     async def result(job_id: str, owner: Owner, service: Hub) -> Response:
-        return _file(service, service.find(owner, job_id))
+        return file_answer(service, service.find(owner, job_id))
 
     @app.delete("/v1/jobs/{job_id}", tags=["jobs"], summary="Stop a job and delete everything of it", status_code=204,
                 responses=described("unauthorised", "not-found", "invalid"))
@@ -172,7 +182,8 @@ def _answer(service: Service, job: Job, status: int) -> JSONResponse:
     return JSONResponse(document, status, {"Location": f"/v1/jobs/{job.id}"})
 
 
-def _file(service: Service, job: Job) -> Response:
+def file_answer(service: Service, job: Job) -> Response:
+    """The file a job has made, under the name its owner knows. Raises Problem where there is none."""
     path, media_type = service.result(job)
     try:
         file = open(path, "rb")  # read below, after this returns, even where it is deleted meanwhile
@@ -180,10 +191,15 @@ def _file(service: Service, job: Job) -> Response:
     except FileNotFoundError:
         raise gone(job) from None
     name = documents.named_like(path.name, service.name(job))
-    plain = re.sub(r'[^A-Za-z0-9._-]', "_", name)
     return StreamingResponse(_pieces(file), media_type=media_type, headers={
         "Content-Length": str(size), "Location": f"/v1/jobs/{job.id}",
-        "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"})
+        "Content-Disposition": as_attachment(name)})
+
+
+def as_attachment(name: str) -> str:
+    """The header that makes a browser keep a file under this name, whatever is in it."""
+    plain = re.sub(r'[^A-Za-z0-9._-]', "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
@@ -195,8 +211,14 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 # --- uploads ------------------------------------------------------------------------------------------------------
 
 
-async def _take(request: Request, service: Service, owner: str, key: str | None, *, only: str | None = None) -> Job:
-    """The job that a request hands in. Raises Problem; then nothing of the upload is left."""
+async def take(request: Request, service: Service, owner: str, key: str | None, *, only: str | None = None,
+               more: Mapping[str, Any] = MappingProxyType({})) -> Job:
+    """The job that a request hands in. Raises Problem; then nothing of the upload is left.
+
+    Args:
+        only: the kind, where a request cannot name another.
+        more: options that are ours to choose, not the client's.
+    """
     settings = service.settings
     with service.uploading(owner) as (id, folder):
         upload = await uploads.receive(
@@ -216,13 +238,18 @@ async def _take(request: Request, service: Service, owner: str, key: str | None,
                 raise Problem("invalid", f"the part {part!r} with the photo is missing. Nothing was kept.")
         if surplus := set(upload.files) - {*kind.needed, *kind.optional}:
             raise Problem("invalid", f"a {name} job takes no {surplus.pop()!r}. Nothing was kept.")
-        options = _options(kind, upload.fields.get("options"))
+        options = {**_options(kind, upload.fields.get("options")), **more}
         keep_s = _seconds(upload.fields.get("keep_s"), settings.keep_s)
-        stands_for = [name, options, keep_s, {part: file.sha256 for part, file in sorted(upload.files.items())}]
         return service.submit(
             id, owner=owner, kind=name, options=options, upload=upload, keep_s=keep_s,
             key_hash=None if key is None else hashlib.sha256(key.encode()).hexdigest(),
-            fingerprint=hashlib.sha256(json.dumps(stands_for, sort_keys=True).encode()).hexdigest())
+            fingerprint=fingerprint(name, options, keep_s, upload))
+
+
+def fingerprint(kind: str, options: Mapping[str, Any], keep_s: float, upload: uploads.Upload) -> str:
+    """The same for the same request, and for no other."""
+    files = {part: file.sha256 for part, file in sorted(upload.files.items())}
+    return hashlib.sha256(json.dumps([kind, dict(options), keep_s, files], sort_keys=True).encode()).hexdigest()
 
 
 def _options(kind: kinds.Kind, text: str | None) -> dict[str, Any]:

@@ -55,9 +55,10 @@ class Edge:
             await problem.response(scope, receive, send_marked)
         finally:
             route = scope.get("route")
-            # Never the path itself: anything can stand in it
-            logs.event("request", method=_known(scope["method"]), route=getattr(route, "path", None),
-                       status=status or None, ms=round(1000 * (time.monotonic() - began)), **fields)
+            if fields or status >= 400 or not scope.get("state", {}).get("is_frequent"):
+                # Never the path itself: anything can stand in it
+                logs.event("request", method=_known(scope["method"]), route=getattr(route, "path", None),
+                           status=status or None, ms=round(1000 * (time.monotonic() - began)), **fields)
 
 
 def _problem(error: Exception) -> Problem:

@@ -32,6 +32,14 @@ class Folders:
         """Ids come from `make` or from the job store, never from a client: they are looked up there first."""
         return self._root / id
 
+    def scratch(self, name: str) -> Path:
+        """An empty private folder beside those of the jobs, whatever an earlier process left in it."""
+        folder = self._root.with_name(name)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
+        return folder
+
     def remove(self, id: str) -> None:
         """Whatever is in it. A worker that was just killed may have left a file half written."""
         with contextlib.suppress(FileNotFoundError):

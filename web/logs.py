@@ -18,10 +18,20 @@ _FIELDS = frozenset({"method", "route", "status", "code", "ms", "bytes", "job", 
                      "token", "where", "count", "version", "port"})
 
 
+_left_out: set[str] = set()
+
+
+def leave_out(*names: str) -> None:
+    """Writes no lines of these events from now on."""
+    _left_out.update(names)
+
+
 def event(name: str, *, to: TextIO | None = None, **fields: str | int | float | None) -> None:
     """Writes one line. Fields are those of `_FIELDS`: another one is a mistake in our code."""
     if unknown := set(fields) - _FIELDS:
         raise ValueError(f"{', '.join(sorted(unknown))}: not among the fields of a log line")
+    if name in _left_out:
+        return
     line = {"time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"), "event": name, **fields}
     with contextlib.suppress(OSError):  # a log on a full disk, or that nobody reads any more, must stop nothing
         print(json.dumps(line), file=to or sys.stderr, flush=True)
