@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         WeightsMissing,
     )
     from cloak.files import output_path_for
+    from cloak.io_image import read_photo
     from cloak.protect import cloak_photos, draw_faces, find_faces
     from cloak.report import load_report, report_to_dict
     from cloak.settings import PRESETS, Preset, Progress, Settings
@@ -79,6 +80,7 @@ __all__ = [
     "load_report",
     "output_path_for",
     "plan_video",
+    "read_photo",
     "redact_video",
     "report_to_dict",
     "verify_photo",
@@ -91,6 +93,7 @@ _MODULES = {
                      "ReferenceUnusable", "ReportUnreadable", "SettingsInvalid", "WeightsCorrupt", "WeightsMissing"),
     "cloak.protect": ("cloak_photos", "draw_faces", "find_faces"),
     "cloak.files": ("output_path_for",),
+    "cloak.io_image": ("read_photo",),
     "cloak.report": ("load_report", "report_to_dict"),
     "cloak.settings": ("PRESETS", "Preset", "Progress", "Settings"),
     "cloak.types": ("KEEP", "FaceReport", "Faces", "Outcome", "Photo", "Report", "Treatment", "Verdict"),

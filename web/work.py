@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from PIL import Image
+
 import cloak
 
 Options: TypeAlias = dict[str, Any]
@@ -27,6 +29,7 @@ CODES = MappingProxyType({
 })
 _MEDIA_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".tif": "image/tiff",
                 ".heic": "image/heic", ".avif": "image/avif"}
+_VIEW_PX = 3072  # on the longer side of a picture to look at: sharp on a large screen, a few megabytes
 _PHOTO, _ORIGINAL = Path("photo"), Path("original")
 
 
@@ -40,7 +43,7 @@ class Failed(Exception):
 
 def load() -> None:
     """Imports the engine with all it needs."""
-    for name in ("cloak_photos", "verify_photo"):  # public names are imported when they are first used
+    for name in ("cloak_photos", "read_photo", "verify_photo"):  # public names are imported when they are first used
         getattr(cloak, name)
 
 
@@ -59,7 +62,9 @@ def detect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, An
     found = [{"number": i + 1, "box": [round(float(v), 1) for v in box], "score": round(float(score), 3)}
              for i, (box, score) in enumerate(zip(faces.boxes, faces.scores))]
     height, width = photo.pixels.shape[:2]
-    return {"faces": found, "size": [width, height], "sha256": photo.sha256, "result": _result("photo.faces.jpg")}
+    views = {"photo": _view(photo, "photo.view.jpg")} if options.get("view") else {}
+    return {"faces": found, "size": [width, height], "sha256": photo.sha256, "views": views,
+            "result": _result("photo.faces.jpg")}
 
 
 def protect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, Any]:
@@ -90,7 +95,10 @@ def protect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, A
     (outcome,) = cloak.cloak_photos([_PHOTO], [output], settings, choices={_PHOTO: choices}, progress=on_progress)
     if outcome.report is None:
         raise failure(outcome.raised or "", outcome.error or "")
-    return {**_judged(outcome.report), "result": _result(output.name)}
+    views = {}
+    if options.get("view"):  # of the file as it was written, not of what was to be written
+        views["photo"] = _view(cloak.read_photo(output, max_pixels=max_pixels, keep_heic=True), "photo.view.jpg")
+    return {**_judged(outcome.report), "views": views, "result": _result(output.name)}
 
 
 def check(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, Any]:
@@ -112,6 +120,14 @@ def _judged(report: cloak.Report) -> dict[str, Any]:
     sha256 = report.input_sha256
     return {"report": cloak.report_to_dict(report), "size": list(report.size), "sha256": sha256,
             "is_protected": report.is_protected}
+
+
+def _view(photo: cloak.Photo, name: str) -> dict[str, str]:
+    """A JPEG that every browser shows, whatever the format, in the colours of the photo."""
+    image = Image.fromarray(photo.pixels)
+    image.thumbnail((_VIEW_PX, _VIEW_PX), Image.Resampling.LANCZOS)
+    image.save(name, "JPEG", quality=92, subsampling=0, icc_profile=photo.icc_profile)
+    return _result(name)
 
 
 def _result(name: str) -> dict[str, str]:

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from web.store import DELETED, Job
 from web.studio import texts
 
 if TYPE_CHECKING:
     from web.studio.page import Pages
 
+_NEVER = object()  # shown by no component
 ACCEPTED = ".jpg,.jpeg,.png,.webp,.tif,.tiff,.heic,.heif,.avif,image/*"
 
 
 def asset(name: str) -> str:
     """A script or style of ours. It goes into the page itself: no request of its own."""
     return resources.files("web.studio").joinpath("assets").joinpath(name).read_text("utf-8")
+
+
+def script(name: str, words: Mapping[str, str]) -> str:
+    """What a component does in the browser, with the words it says there.
+
+    Not as properties of the component: Gradio forgets all of them when it updates one.
+    """
+    return f"const words = {json.dumps(dict(words))};\n{asset(name)}"
 
 
 def drop(pages: Pages, kind: str, wanted: Mapping[str, str], *, several: bool = False, button: str | None = None,
@@ -36,9 +47,9 @@ def drop(pages: Pages, kind: str, wanted: Mapping[str, str], *, several: bool = 
         accept: what the file dialog offers.
     """
     return gr.HTML(
-        {"jobs": []}, html_template='<div class="fc-drop"></div>', js_on_load=asset("drop.js"), elem_id=elem_id,
+        {"jobs": []}, html_template='<div class="fc-drop"></div>', js_on_load=script("drop.js", texts.DROP), elem_id=elem_id,
         apply_default_css=False, kind=kind, wanted=dict(wanted), several=several, button=button, help=help,
-        accept=accept, max_bytes=pages.service.settings.max_upload_bytes, words=dict(texts.DROP))
+        accept=accept, max_bytes=pages.service.settings.max_upload_bytes)
 
 
 def paragraph(words: str, *, kind: str = "note") -> str:
@@ -79,4 +90,26 @@ class Screen:
         return updates
 
 
-_NEVER = object()
+
+
+def waiting(pages: Pages, job: Job, words: str) -> str:
+    """How far a job is that waits or is in work, as HTML; `words` until it says more itself."""
+    share = pages.service.share(job)
+    place = pages.service.place(job)
+    if place is not None:
+        words = texts.QUEUED_NEXT if place == 1 else texts.QUEUED.format(before=place - 1)
+    elif share is not None:
+        words = texts.SHARE.format(percent=round(100 * share.share), words=share.words)
+    value = "" if share is None else f' value="{share.share:.2f}"'
+    return (f'<div class="fc-box fc-note" role="status"><label>{html.escape(words)}'
+            f'<progress max="1"{value}></progress></label></div>')
+
+
+def failure(job: Job) -> str:
+    """Why a job has no result, as HTML."""
+    if job.state in DELETED or job.problem is None:
+        return paragraph(texts.GONE, kind="wrong")
+    problem = job.problem
+    # The engine calls the file by our name for it, and says what was not written
+    words = texts.PROBLEM.format(title=problem["title"], detail=problem["detail"].removeprefix("photo: "))
+    return paragraph(texts.PROBLEMS.get(problem["code"], words), kind="wrong")

@@ -48,7 +48,111 @@ PHOTOS = "photos"
 PHOTO = "the photo"
 
 # --- photo page ---
-PHOTO_HELP = "JPEG, PNG, WebP, TIFF, HEIC or AVIF, up to {megabytes} MB each. The original is never changed."
+PHOTO_HELP = "JPEG, PNG, WebP, TIFF, HEIC or AVIF, up to {megabytes} MB. Your file is never changed; you get a copy."
 ADVICE = ("**Hide people who did not ask to be seen.** Cloak only faces of people who know the risk and agreed. "
           "A cloak lowers the chance that a search finds somebody; it is no promise, and clothes, place and company "
           "still tell who somebody is.")
+STRIP = "Your photos"
+UNNAMED = "photo"
+STATE = MappingProxyType({
+    "looking": "looking for faces", "choosing": "choose", "working": "in work", "done": "done", "look": "look again",
+    "failed": "not possible"})
+
+FACES = MappingProxyType({
+    "face": "Face {number}", "area": "Area {number}", "hide": "Hide", "cloak": "Cloak", "keep": "Keep",
+    "all": "All faces", "all_hide": "Hide all", "all_cloak": "Cloak all", "all_keep": "Keep all",
+    "none": "No face was found. That does not prove that there is none: look yourself, and cover what you see.",
+    "one": "1 face was found. Did the search miss one? Cover it yourself.",
+    "several": "{count} faces were found. Did the search miss one? Cover it yourself.",
+    "picture": "Your photo, with {count} faces found",
+    "draw": "Cover another area", "draw_hint": "Draw a box on the picture.", "remove": "Remove",
+    "area_keys": "Arrow keys move it, with Shift they change its size, Delete removes it.",
+})
+WAYS = "How"
+COVER_LABEL = "Hide with"
+COVER_INFO = "Solid lets nothing through. The others keep some colours, from which people can be guessed."
+COVERS = (("Solid", "solid"), ("Mosaic", "mosaic"), ("Blur", "blur"), ("Ring", "ring"))
+STRENGTH_LABEL = "Cloak strength"
+STRENGTH_INFO = "Stronger protects more and shows more, as lines and folds on the skin. Look at the result."
+STRENGTHS = (("Light", "light"), ("Balanced", "balanced"), ("Strong", "strong"))
+METADATA_LABEL = "Details in the file"
+METADATA_INFO = "Place, serial numbers and thumbnails are always removed. A kept caption may hold names."
+METADATA = (("Remove all", "strip"), ("Keep credit and caption", "credit"))
+ENSURE_LABEL = "Make sure: treat a face harder, and cover it at last, if it is still matched here"
+START = "Protect this photo"
+START_ALL = "Protect all {count} photos"
+CANCEL = "Cancel"
+AGAIN = "Change the choices"
+REMOVE = "Remove this photo"
+CANCELLED = "Cancelled. Nothing was written."
+
+QUEUED_NEXT = "Waiting for its turn: it is next."
+QUEUED = "Waiting for its turn: {before} before it."
+LOOKING = "Looking for faces ..."
+WORKING = "Working ..."
+SHARE = "{percent} %: {words}"
+
+COMPARE = MappingProxyType({
+    "before": "Before", "after": "After", "slider": "Show more of before or of after",
+    "zoom": "Full size"})
+DOWNLOAD = "Download {name}"
+DOWNLOAD_ALL_THE_SAME = "Download {name} all the same"
+DOWNLOAD_REPORT = "Download the report"
+DELETED_LATER = "After the download everything of this photo is deleted here within {minutes} minutes."
+
+# --- verdicts ---
+VERDICT = "Verdict"
+FACE = "Face {number}"
+AREA = "Area {number}"
+NO_LONGER_MATCHED = "No recogniser here matches a treated face any more. Others were not asked."
+ALL_COVERED = "Every treated face is covered."
+ALL_KEPT = "Every face was left as it was, as you chose. Whoever searches for them finds them."
+MATCHED = "Do not publish this yet: a face is still matched."
+NOT_SETTLED = "Look again before you publish: about one face or more nothing can be promised."
+NOTHING_JUDGED = "No face was found, so nothing was judged. That does not prove that there is none."
+UNJUDGED = "Faces were found, but without the original nothing can be said about them."
+FACE_VERDICT = MappingProxyType({
+    "protected": "{rest} of {count} recognisers no longer match it.",
+    "protected_one": "The one recogniser here no longer matches it.",
+    "matched": "{matching} of {count} recognisers still match it.",
+    "matched_one": "The one recogniser here still matches it.",
+    "redacted": "Covered.",
+    "kept": "Left as it was, as you chose.",
+    "lost": "No longer found in its place, which is no protection: others may find it.",
+    "too_small": "Too small to judge. Hide it.",
+    "unjudged": "Found, but not judged.",
+})
+NUMBERS = "Numbers"
+NUMBERS_HEAD = ("Face", "Recogniser", "Alike before", "Alike after", "Match from", "Verdict", "False matches accepted")
+NUMBERS_HELP = ("How alike the face and the original are to a recogniser, from -1 to 1. The last column is the share of "
+                "strangers that a searcher would have to accept to still match them.")
+MATCH = MappingProxyType({True: "still matched", False: "not matched"})
+NOTES = "What this does not say"
+_NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+# --- check page ---
+CHECK_ADVICE = ("**Is the face still matched in the file that was published?** Give the file as it will be or was "
+                "published, after any edit, and the untouched original.")
+CHECK_PUBLISHED = "the published photo"
+CHECK_ORIGINAL = "the original"
+CHECK_BUTTON = "Check"
+CHECKING = "Comparing ..."
+
+# --- why a job failed, where the words of the API are for programs ---
+PROBLEMS = MappingProxyType({
+    "no-face": "No face was found, so nothing was written. That does not prove that there is none: look yourself, and "
+               "cover what you see.",
+    "photo-unreadable": "This is not a photo that can be read, or it is damaged.",
+    "photo-too-large": "This photo has too many pixels.",
+    "not-ensured": "A face is still matched although everything was tried. Nothing was written. Cover it yourself.",
+    "worker-killed": "The work on this photo ended before it was done, perhaps for want of memory. Nothing was written.",
+    "took-too-long": "This took too long and was stopped. Nothing was written. Cloak fewer faces, or use a smaller "
+                     "photo.",
+    "disk-full": "The disk is full. Nothing was written.",
+})
+PROBLEM = "{title}: {detail}"
+
+
+def number(count: int) -> str:
+    """As it is written in a sentence."""
+    return _NUMBERS[count] if 0 <= count < len(_NUMBERS) else str(count)

@@ -1,7 +1,6 @@
 // Files dropped, chosen or pasted -> jobs. See parts.drop.
 const fc = window.facecloak;
 const root = element.querySelector(".fc-drop");
-const words = props.words;
 const chosen = {}; // part -> File, where a button starts the upload
 const jobs = [];
 let queue = Promise.resolve();
