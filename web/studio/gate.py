@@ -39,8 +39,8 @@ class Gate:
         path = scope.get("path", "")
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
-        elif path == "/manifest.json":  # Gradio's page names it, though it has none
-            await Response("{}", media_type="application/manifest+json")(scope, receive, send)
+        elif path in ("/manifest.json", "/favicon.ico"):  # the page and the browser ask for them; there are none
+            await Response(status_code=204)(scope, receive, send)
         elif scope["type"] != "http" or not (path == ROOT or path.startswith(ROOT + "/") or path == "/"):
             await self._app(scope, receive, send)
         elif path in ("/", ROOT):

@@ -47,8 +47,8 @@ def drop(pages: Pages, kind: str, wanted: Mapping[str, str], *, several: bool = 
         accept: what the file dialog offers.
     """
     return gr.HTML(
-        {"jobs": []}, html_template='<div class="fc-drop"></div>', js_on_load=script("drop.js", texts.DROP), elem_id=elem_id,
-        apply_default_css=False, kind=kind, wanted=dict(wanted), several=several, button=button, help=help,
+        {"jobs": []}, html_template='<div class="fc-drop"></div>', js_on_load=script("drop.js", texts.DROP),
+        elem_id=elem_id, apply_default_css=False, kind=kind, wanted=dict(wanted), several=several, button=button, help=help,
         accept=accept, max_bytes=pages.service.settings.max_upload_bytes)
 
 

@@ -53,8 +53,8 @@ def build(pages: Pages) -> None:
                     apply_default_css=False, visible=False, elem_id="fc-strip")
     message = gr.HTML("", apply_default_css=False, visible=False, elem_id="fc-message")
     with gr.Column(visible=False, elem_id="fc-choose") as choose:
-        faces = gr.HTML({}, html_template='<div class="fc-faces"></div>', js_on_load=parts.script("faces.js", texts.FACES),
-                        apply_default_css=False, photo={}, elem_id="fc-faces")
+        faces = gr.HTML({}, html_template='<div class="fc-faces"></div>', photo={}, apply_default_css=False,
+                        js_on_load=parts.script("faces.js", texts.FACES), elem_id="fc-faces")
         with gr.Row(elem_classes="fc-ways"):
             cover = gr.Radio(texts.COVERS, value="solid", label=texts.COVER_LABEL, info=texts.COVER_INFO)
             strength = gr.Radio(texts.STRENGTHS, value="balanced", label=texts.STRENGTH_LABEL, info=texts.STRENGTH_INFO)
@@ -65,8 +65,8 @@ def build(pages: Pages) -> None:
         start_all = gr.Button("", visible=False, elem_id="fc-start-all")
         cancel = gr.Button(texts.CANCEL, visible=False, elem_id="fc-cancel")
     with gr.Column(visible=False, elem_id="fc-result") as result:
-        compare = gr.HTML({}, html_template='<div class="fc-compare"></div>',
-                          js_on_load=parts.script("compare.js", texts.COMPARE), apply_default_css=False, elem_id="fc-compare")
+        compare = gr.HTML({}, html_template='<div class="fc-compare"></div>', apply_default_css=False,
+                          js_on_load=parts.script("compare.js", texts.COMPARE), elem_id="fc-compare")
         judged = gr.HTML("", apply_default_css=False, elem_id="fc-judged")
     with gr.Row(elem_classes="fc-buttons"):
         again = gr.Button(texts.AGAIN, visible=False, elem_id="fc-again")

@@ -107,6 +107,7 @@ AREA = "Area {number}"
 NO_LONGER_MATCHED = "No recogniser here matches a treated face any more. Others were not asked."
 ALL_COVERED = "Every treated face is covered."
 ALL_KEPT = "Every face was left as it was, as you chose. Whoever searches for them finds them."
+SOME_KEPT = "Left as they were, as you chose: {count}."
 MATCHED = "Do not publish this yet: a face is still matched."
 NOT_SETTLED = "Look again before you publish: about one face or more nothing can be promised."
 NOTHING_JUDGED = "No face was found, so nothing was judged. That does not prove that there is none."
@@ -123,7 +124,7 @@ FACE_VERDICT = MappingProxyType({
     "unjudged": "Found, but not judged.",
 })
 NUMBERS = "Numbers"
-NUMBERS_HEAD = ("Face", "Recogniser", "Alike before", "Alike after", "Match from", "Verdict", "False matches accepted")
+NUMBERS_HEAD = ("Face", "Recogniser", "Alike before", "Alike after", "Match from", "Verdict", "Strangers accepted")
 NUMBERS_HELP = ("How alike the face and the original are to a recogniser, from -1 to 1. The last column is the share of "
                 "strangers that a searcher would have to accept to still match them.")
 MATCH = MappingProxyType({True: "still matched", False: "not matched"})
@@ -145,7 +146,7 @@ PROBLEMS = MappingProxyType({
     "photo-unreadable": "This is not a photo that can be read, or it is damaged.",
     "photo-too-large": "This photo has too many pixels.",
     "not-ensured": "A face is still matched although everything was tried. Nothing was written. Cover it yourself.",
-    "worker-killed": "The work on this photo ended before it was done, perhaps for want of memory. Nothing was written.",
+    "worker-killed": "The work ended before it was done, perhaps for want of memory. Nothing was written.",
     "took-too-long": "This took too long and was stopped. Nothing was written. Cloak fewer faces, or use a smaller "
                      "photo.",
     "disk-full": "The disk is full. Nothing was written.",

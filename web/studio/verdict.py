@@ -24,9 +24,10 @@ def headline(report: Mapping[str, Any], *, is_protected: bool) -> tuple[str, str
         return "look", texts.NOT_SETTLED
     if all(status == "kept" for status in statuses):
         return "look", texts.ALL_KEPT
-    if "protected" in statuses:
-        return "good", texts.NO_LONGER_MATCHED
-    return "good", texts.ALL_COVERED
+    sentence = texts.NO_LONGER_MATCHED if "protected" in statuses else texts.ALL_COVERED
+    if kept := statuses.count("kept"):
+        return "look", f"{sentence} {texts.SOME_KEPT.format(count=texts.number(kept))}"
+    return "good", sentence
 
 
 def on_face(face: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """A worker whose engine is made up, so that a browser waits for the pages and not for networks.
 
-A photo of one colour has no face; every other has two, at a fifth and at seven tenths of its width. One that is 333 pixels
-wide takes half a minute. What is written is what was asked for: hidden and drawn parts black, cloaked ones a little redder.
+A photo of one colour has no face; every other has two, at a fifth and at seven tenths of its width. One that is 333
+pixels wide takes half a minute. What is written is what was asked for: hidden and drawn parts black, cloaked ones a
+little brighter.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def protect(options, max_pixels, on_share):
         status = {"redact": "redacted", "cloak": "protected", "keep": "kept"}[how.split()[0]]
         verdicts = () if status == "kept" else (_verdict(0.2),)
         reports.append(FaceReport(number, tuple(map(float, box)), 0.9, how, status, verdicts, f"made up: {how}"))
-    for k, area in enumerate(options["regions"]):
+    for area in options["regions"]:
         box = (area["x"], area["y"], area["x"] + area["width"], area["y"] + area["height"])
         image.paste((0, 0, 0), box)
         reports.append(FaceReport(len(reports) + 1, tuple(map(float, box)), 0.0, area["treatment"], "redacted", (),

@@ -30,6 +30,7 @@ async function send(parts) {
     jobs.push(await fc.handIn(props.kind, parts, show, words.no_connection));
     props.value = { jobs: [...jobs] };
     trigger("upload");
+    root.classList.add("fc-compact");
   } catch (error) {
     complain(fc.words(words.failed, { name, why: error.message }));
   }
