@@ -16,6 +16,8 @@ from web.studio import texts
 if TYPE_CHECKING:
     from web.studio.page import Pages
 
+# Of a column, to take it out of sight and back
+OFF, ON = {"elem_classes": ["fc-off"]}, {"elem_classes": ["fc-shown"]}
 _NEVER = object()  # shown by no component
 ACCEPTED = ".jpg,.jpeg,.png,.webp,.tif,.tiff,.heic,.heif,.avif,image/*"
 
@@ -48,8 +50,8 @@ def drop(pages: Pages, kind: str, wanted: Mapping[str, str], *, several: bool = 
     """
     return gr.HTML(
         {"jobs": []}, html_template='<div class="fc-drop"></div>', js_on_load=script("drop.js", texts.DROP),
-        elem_id=elem_id, apply_default_css=False, kind=kind, wanted=dict(wanted), several=several, button=button, help=help,
-        accept=accept, max_bytes=pages.service.settings.max_upload_bytes)
+        elem_id=elem_id, apply_default_css=False, kind=kind, wanted=dict(wanted), several=several, button=button,
+        help=help, accept=accept, max_bytes=pages.service.settings.max_upload_bytes)
 
 
 def paragraph(words: str, *, kind: str = "note") -> str:

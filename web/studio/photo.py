@@ -33,6 +33,7 @@ class Desk:
     """What the photo page remembers of a tab."""
 
     items: list[Item] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)  # jobs that came from the drop zone, also of photos since removed
     current: int = 0
     message: str = ""
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -52,7 +53,8 @@ def build(pages: Pages) -> None:
     strip = gr.HTML({"html": "", "pick": 0}, html_template="${value.html}", js_on_load=parts.asset("strip.js"),
                     apply_default_css=False, visible=False, elem_id="fc-strip")
     message = gr.HTML("", apply_default_css=False, visible=False, elem_id="fc-message")
-    with gr.Column(visible=False, elem_id="fc-choose") as choose:
+    # Not `visible`, which would take them from the page, with what a person did there
+    with gr.Column(elem_classes=parts.OFF["elem_classes"], elem_id="fc-choose") as choose:
         faces = gr.HTML({}, html_template='<div class="fc-faces"></div>', photo={}, apply_default_css=False,
                         js_on_load=parts.script("faces.js", texts.FACES), elem_id="fc-faces")
         with gr.Row(elem_classes="fc-ways"):
@@ -64,7 +66,7 @@ def build(pages: Pages) -> None:
         start = gr.Button(texts.START, variant="primary", visible=False, elem_id="fc-start")
         start_all = gr.Button("", visible=False, elem_id="fc-start-all")
         cancel = gr.Button(texts.CANCEL, visible=False, elem_id="fc-cancel")
-    with gr.Column(visible=False, elem_id="fc-result") as result:
+    with gr.Column(elem_classes=parts.OFF["elem_classes"], elem_id="fc-result") as result:
         compare = gr.HTML({}, html_template='<div class="fc-compare"></div>', apply_default_css=False,
                           js_on_load=parts.script("compare.js", texts.COMPARE), elem_id="fc-compare")
         judged = gr.HTML("", apply_default_css=False, elem_id="fc-judged")
@@ -82,8 +84,8 @@ def build(pages: Pages) -> None:
 
     async def on_upload(tab: Tab, value: dict[str, Any]) -> list[Any]:
         desk = tab.desk(Desk)
-        known = {item.look for item in desk.items}
-        new = [Item(pages.job(tab, str(id)).id) for id in value["jobs"] if id not in known]
+        new = [Item(pages.job(tab, str(id)).id) for id in value["jobs"] if id not in desk.seen]
+        desk.seen |= {item.look for item in new}
         if new:
             desk.current, desk.message = len(desk.items), ""
             desk.items += new
@@ -92,8 +94,9 @@ def build(pages: Pages) -> None:
     async def on_tick(tab: Tab) -> list[Any]:
         return shown(tab)
 
-    async def on_pick(tab: Tab, value: dict[str, Any]) -> list[Any]:
+    async def on_pick(tab: Tab, value: dict[str, Any], wish: dict[str, Any]) -> list[Any]:
         desk = tab.desk(Desk)
+        _note(desk, wish)
         desk.current, desk.message = min(max(int(value["pick"]), 0), max(len(desk.items) - 1, 0)), ""
         return shown(tab)
 
@@ -145,7 +148,7 @@ def build(pages: Pages) -> None:
 
     ways = [faces, cover, strength, metadata, ensure]
     for event, act, inputs in (
-            (drop.upload, on_upload, [drop]), (timer.tick, on_tick, []), (strip.click, on_pick, [strip]),
+            (drop.upload, on_upload, [drop]), (timer.tick, on_tick, []), (strip.click, on_pick, [strip, faces]),
             (start.click, on_start, ways), (start_all.click, on_start_all, ways), (cancel.click, on_cancel, []),
             (again.click, on_again, []), (remove.click, on_remove, [])):
         event(pages.handler(act), inputs, screen.outputs, show_progress="hidden", api_visibility="private",
@@ -203,8 +206,8 @@ def _wanted(pages: Pages, tab: Tab, desk: Desk) -> dict[str, dict[str, Any]]:
     item = desk.item
     states = [_state(pages, tab, one) for one in desk.items]
     hidden: dict[str, Any] = {"visible": False}
-    wanted = {name: hidden for name in ("message", "choose", "start", "start_all", "cancel", "result", "again",
-                                        "remove")}
+    wanted = {name: hidden for name in ("message", "start", "start_all", "cancel", "again", "remove")}
+    wanted |= {"choose": parts.OFF, "result": parts.OFF}
     wanted["timer"] = {"active": any(state in ("looking", "working") for state in states)}
     wanted["strip"] = {"visible": len(states) > 1,
                        "value": {"html": _strip(pages, tab, desk, states), "pick": desk.current}}
@@ -221,14 +224,14 @@ def _wanted(pages: Pages, tab: Tab, desk: Desk) -> dict[str, dict[str, Any]]:
     elif state == "choosing":
         if job is not None:
             message = parts.failure(job)
-        wanted |= {"choose": {"visible": True}, "start": {"visible": True}, "faces": _faces(pages, tab, item, look)}
+        wanted |= {"choose": parts.ON, "start": {"visible": True}, "faces": _faces(pages, tab, item, look)}
     elif state == "working":
         assert job is not None
         message, wanted["cancel"] = parts.waiting(pages, job, texts.WORKING), {"visible": True}
     else:
         assert job is not None
         outcome = job.outcome or {}
-        wanted |= {"result": {"visible": True}, "again": {"visible": True},
+        wanted |= {"result": parts.ON, "again": {"visible": True},
                    "compare": {"value": {"before": pages.url(tab, look, "photo"), "after": pages.url(tab, job, "photo"),
                                          "size": outcome["size"]}},
                    "judged": {"value": _judged(pages, tab, job)}}
@@ -242,11 +245,11 @@ def _wanted(pages: Pages, tab: Tab, desk: Desk) -> dict[str, dict[str, Any]]:
 
 def _faces(pages: Pages, tab: Tab, item: Item, look: Job) -> dict[str, Any]:
     outcome = look.outcome or {}
-    photo = {"key": look.id, "url": pages.url(tab, look, "photo"), "size": outcome["size"], "faces": outcome["faces"]}
-    # What a person changes there goes on from what was sent: the browser has the newer one
-    shown = tab.desk(Desk).shown.get("faces", {})
-    is_there = shown.get("photo") == photo and tab.desk(Desk).shown.get("choose") == {"visible": True}
-    return {"photo": photo, "value": shown["value"] if is_there else item.wish}
+    shown: dict[str, Any] = tab.desk(Desk).shown.get("faces", {})
+    if shown and shown["photo"]["key"] == look.id:  # while it is there the browser knows best what was chosen
+        return shown
+    return {"photo": {"key": look.id, "url": pages.url(tab, look, "photo"), "size": outcome["size"],
+                      "faces": outcome["faces"], "wish": item.wish}}
 
 
 def _strip(pages: Pages, tab: Tab, desk: Desk, states: list[str]) -> str:

@@ -124,9 +124,9 @@ FACE_VERDICT = MappingProxyType({
     "unjudged": "Found, but not judged.",
 })
 NUMBERS = "Numbers"
-NUMBERS_HEAD = ("Face", "Recogniser", "Alike before", "Alike after", "Match from", "Verdict", "Strangers accepted")
-NUMBERS_HELP = ("How alike the face and the original are to a recogniser, from -1 to 1. The last column is the share of "
-                "strangers that a searcher would have to accept to still match them.")
+NUMBERS_HEAD = ("Face", "Recogniser", "Alike before", "Alike after", "Match from", "Verdict", "Strangers")
+NUMBERS_HELP = ("How alike the face and the original are to a recogniser, from -1 to 1. The last column is the share "
+                "of strangers that a searcher would have to accept to still match them.")
 MATCH = MappingProxyType({True: "still matched", False: "not matched"})
 NOTES = "What this does not say"
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

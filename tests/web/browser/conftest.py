@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import shutil
 import sys
 import threading
@@ -77,13 +78,14 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
     def one(url: str, **more: Any) -> Page:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **more})
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(int(os.environ.get("BT", 60_000)))
         watches.append(Watch(context))
         contexts.append(context)
         page = context.new_page()
         page.goto(url)
         return page
 
+    one.watches = watches  # type: ignore[attr-defined]
     yield one
     for context in contexts:
         context.close()

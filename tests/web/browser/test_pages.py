@@ -1,11 +1,11 @@
-"""What a person does on the pages, in a real browser. A made-up engine works below, so that only the pages are waited for.
-"""
+"""What a person does on the pages, in a real browser. The engine below is made up: only the pages are waited for."""
 
 from __future__ import annotations
 
 import httpx
 import numpy as np
 import pytest
+from playwright import sync_api as playwright
 
 from ..conftest import eventually
 from .conftest import choose, download, enter, photo, pixels_of, upload
@@ -184,7 +184,8 @@ def test_two_people_at_once_get_their_own_and_nothing_of_each_other(shared, visi
         cookies.append({cookie["name"]: cookie["value"] for cookie in page.context.cookies()})
         assert all(cookie["httpOnly"] and cookie["sameSite"] == "Strict" for cookie in page.context.cookies())
     with httpx.Client(trust_env=False) as client:
-        for address in (addresses[0], addresses[0].replace("result", "photo"), addresses[0].replace("result", "report")):
+        for what in ("photo", "report", "result"):
+            address = addresses[0].replace("result", what)
             assert client.get(address, cookies=cookies[0]).status_code == 200
             assert client.get(address, cookies=cookies[1]).status_code == 404
             assert client.get(address).status_code == 401
@@ -229,9 +230,14 @@ def test_a_job_is_cancelled_and_after_a_download_all_goes(open_studio, visit):
 
 def test_the_watch_would_notice_and_the_browser_refuses(shared, visit):
     page = enter(visit(shared.url), shared)
-    watch = pytest.importorskip("tests.web.browser.conftest", reason="never") if False else None
-    assert watch is None
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
-    refused = page.evaluate("fetch('http://127.0.0.2:9/').then(() => 'answered', () => 'refused')")
-    assert refused == "refused" and asked == []  # by the policy, before anything leaves
+    watch = visit.watches[-1]
+    watch.look()
+    refused = page.evaluate("fetch('http://elsewhere.example/').then(() => 'answered', () => 'refused')")
+    page.goto("about:blank")
+    with pytest.raises(playwright.Error, match="ERR_NAME_NOT_RESOLVED"):
+        page.goto("http://elsewhere.example/")
+    assert refused == "refused" and any("Content Security Policy" in one for one in watch.complaints)
+    with pytest.raises(AssertionError, match="elsewhere"):
+        watch.look()
+    watch.complaints.clear()
+    watch.outside.clear()

@@ -1,5 +1,6 @@
 // The picture with its faces, and one choice per face. See photo.py.
-// props.photo: {key, url, size: [w, h], faces: [{number, box}]}; props.value: {key, faces: {"1": "hide"}, areas: [[x, y, w, h]]}
+// props.photo: {key, url, size: [w, h], faces: [{number, box}], wish}; props.value and a wish, which is an earlier value:
+// {key, faces: {"1": "hide"}, areas: [[x, y, w, h]]}
 const fc = window.facecloak;
 const make = fc.make;
 const root = element.querySelector(".fc-faces");
@@ -17,7 +18,7 @@ function build() {
   photo = props.photo;
   root.replaceChildren();
   if (!photo || !photo.key) return;
-  const kept = props.value && props.value.key === photo.key ? props.value : {};
+  const kept = photo.wish || {};
   choice = { key: photo.key, faces: {}, areas: (kept.areas || []).map((area) => [...area]) };
   for (const face of photo.faces) choice.faces[face.number] = (kept.faces || {})[face.number] || "hide";
   isDrawing = false;
