@@ -34,7 +34,7 @@ def render(paths: Sequence[Path]) -> str:
     makers = {
         "photos": _photos, "run": _run, "adaptive": _adaptive, "ensure": _ensure, "video_search": _video_search,
         "video": _video, "streams": _streams, "detectors": _detectors,
-        "speed": _speed, "metadata": _metadata,
+        "speed": _speed, "studio": _studio, "metadata": _metadata,
     }  # fmt: skip
     tables = [
         _made(make, path, document)
@@ -471,6 +471,21 @@ def _speed(path: Path, document: dict[str, Any]) -> str:
     ]
     caption = f"On {machine['device']}, {machine['threads']} threads. Source: `{path.parent.name}/{path.name}`."
     return _markdown(caption, ["what", "cost"], rows)
+
+
+def _studio(path: Path, document: dict[str, Any]) -> str:
+    run, medians = document["run"], document["medians_s"]
+    phases = {"page": "the page is ready", "faces": "the faces are shown", "verdict": "the verdict is shown",
+              "file": "the file has arrived"}
+    rows = [[words, *(f"{medians[way][phase]:.1f} s" for way in ("first", "second"))]
+            for phase, words in phases.items()]
+    caption = (
+        f"From opening the page in a browser to a downloaded photo of {run['megapixels']:.1f} megapixels with "
+        f"{run['faces']} faces cloaked at `{run['strength']}` against {', '.join(run['recognisers'])}; medians of "
+        f"{run['times']} on {run['processors']} processors, system load {run['load_before']:.1f} before. "
+        f"Source: `{path.parent.name}/{path.name}`."
+    )
+    return _markdown(caption, ["until", "first photo after the start", "on a page opened later"], rows)
 
 
 def _metadata(path: Path, document: dict[str, Any]) -> str:

@@ -44,10 +44,11 @@ if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
 fi
 
 # What only the tests need, each found by the command it brings: exiftool and ffprobe read the written files
-# independently of us.
+# independently of us, and chromium opens the pages of the studio.
 if [ "$extra" = test ]; then
     missing=()
     command -v exiftool >/dev/null || missing+=(libimage-exiftool-perl)
     command -v ffprobe >/dev/null || missing+=(ffmpeg)
+    command -v chromium >/dev/null || missing+=(chromium)
     [ "${#missing[@]}" = 0 ] || system_packages "${missing[@]}"
 fi

@@ -137,6 +137,18 @@ def _service(document: Document) -> list[Markup]:
     return [table(caption, ["what", "found"], body)]
 
 
+def _studio(document: Document) -> list[Markup]:
+    run, medians = document["run"], document["medians_s"]
+    caption = (f"Seconds from opening the studio in a browser; a photo of {run['megapixels']:.1f} megapixels with "
+               f"{run['faces']} faces, cloaked at {run['strength']} against {', '.join(run['recognisers'])}. Medians "
+               f"of {run['times']}; {run['processors']} processors, load before: {run['load_before']:.0f}.")
+    phases = {"page": "the page is ready", "faces": "the faces are shown", "verdict": "the verdict is shown",
+              "file": "the file has arrived"}
+    body = [[words, f"{medians['first'][phase]:.1f}", f"{medians['second'][phase]:.1f}"]
+            for phase, words in phases.items()]
+    return [table(caption, ["until", "first photo after the start", "on a page opened later"], body)]
+
+
 def _metadata(document: Document) -> list[Markup]:
     body = []
     for run in document["runs"]:
@@ -304,6 +316,7 @@ _KINDS: dict[str, Callable[[Document], list[Markup]]] = {
     "detectors": _detectors,
     "speed": _speed,
     "service": _service,
+    "studio": _studio,
     "metadata": _metadata,
     "adaptive": _adaptive,
     "ensure": _ensure,

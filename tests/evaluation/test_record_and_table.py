@@ -46,11 +46,16 @@ def test_detectors_and_speed_have_tables_of_their_own_and_notes_have_none(tmp_pa
         "per_face_at_balanced": {"4": {"seconds_per_face": 0.756}},
         "memory_12_megapixels": {"faces_found": 8, "above_import_mb": 430.2},
         "memory_100_megapixels": {"faces_found": 25, "above_import_mb": 1369.3}})
+    record.write(tmp_path / "d.json", "studio", {
+        "run": {"times": 3, "faces": 2, "strength": "balanced", "megapixels": 1.008, "processors": 2, "load_before": 0.,
+                "recognisers": ["one", "two"]},
+        "medians_s": {way: {"page": 1., "faces": 2., "verdict": 13.04, "file": 14.06} for way in ("first", "second")}})
     record.write(tmp_path / "c.json", "tuning notes", {})
     lines = table.render(list(tmp_path.glob("*.json"))).splitlines()
     assert "| mtcnn | 0.988 (3) | 0.988 (3) |" in lines
     assert "| one step over the bare network, batch of 8 | 1.23 times |" in lines
     assert "| 12 megapixels with 8 faces, peak memory | 430 MB above import torch |" in lines
+    assert "| the file has arrived | 14.1 s | 14.1 s |" in lines
     assert not any("c.json" in line for line in lines)
 
 
