@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import os
 import shutil
 import sys
 import threading
@@ -78,7 +77,7 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
     def one(url: str, **more: Any) -> Page:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **more})
-        context.set_default_timeout(int(os.environ.get("BT", 60_000)))
+        context.set_default_timeout(120_000)
         watches.append(Watch(context))
         contexts.append(context)
         page = context.new_page()

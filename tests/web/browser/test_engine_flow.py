@@ -65,6 +65,7 @@ def two_faces(portrait):
 def test_one_face_is_covered_and_one_is_kept_and_the_check_says_so(command, visit, two_faces):
     address, process, folder, errors = command
     page = visit(address)
+    page.set_default_timeout(240_000)  # the networks are loaded first
     page.wait_for_selector("#fc-photo-drop .fc-zone")
     upload(page, ("../Anna märz.png", two_faces))
     page.wait_for_selector(".fc-row")
