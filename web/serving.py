@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import webbrowser
@@ -77,6 +78,7 @@ def studio(settings: ServiceSettings, *, say: Callable[[str], None], opens_brows
 
 def _start(settings: ServiceSettings, *, is_by_key: bool,
            on_listening: Callable[[int, str], None] | None = None) -> None:
+    os.umask(0o077)  # whatever a library makes in our folder is for its owner's eyes only
     service = Service(settings)
     try:
         listening = _listen(settings)

@@ -30,7 +30,7 @@ async function send(parts) {
     jobs.push(await fc.handIn(props.kind, parts, show, words.no_connection));
     props.value = { jobs: [...jobs] };
     trigger("upload");
-    root.classList.add("fc-compact");
+    if (!props.button) root.classList.add("fc-compact");
   } catch (error) {
     complain(fc.words(words.failed, { name, why: error.message }));
   }
@@ -75,7 +75,7 @@ for (const [part, what] of Object.entries(props.wanted)) {
   zones.append(zone);
 }
 
-const start = fc.make("button", { class: "fc-button fc-primary", type: "button", disabled: true, onclick: async () => {
+const start = fc.make("button", { class: "fc-button fc-primary fc-send", type: "button", disabled: true, onclick: async () => {
   start.disabled = true;
   status.replaceChildren();
   await send({ ...chosen });
