@@ -78,8 +78,8 @@ def studio(settings: ServiceSettings, *, say: Callable[[str], None], opens_brows
 
 def _start(settings: ServiceSettings, *, is_by_key: bool,
            on_listening: Callable[[int, str], None] | None = None) -> None:
-    os.umask(0o077)  # whatever a library makes in our folder is for its owner's eyes only
     service = Service(settings)
+    before = os.umask(0o077)  # whatever a library makes in our folder is for its owner's eyes only
     try:
         listening = _listen(settings)
         from web.studio import Studio  # Gradio, which takes seconds and is no use to `cloak token`
@@ -91,6 +91,7 @@ def _start(settings: ServiceSettings, *, is_by_key: bool,
         _run(app, listening)
     finally:
         service.close()
+        os.umask(before)
 
 
 def _run(app: FastAPI, listening: socket.socket) -> None:

@@ -84,7 +84,8 @@ def test_on_a_phone_nothing_sticks_out_and_boxes_are_drawn_with_a_finger(shared,
     upload(page, ("a rather long name of a photograph from the march in spring.png", photo((300, 400))))
     page.wait_for_selector(".fc-row")
     fits()
-    assert page.evaluate("[...document.querySelectorAll('.fc-hows, .fc-row')].every(e => e.scrollWidth <= e.clientWidth)")
+    assert page.evaluate("[...document.querySelectorAll('.fc-hows, .fc-row')].every("
+                         "e => e.scrollWidth <= e.clientWidth)")
     page.tap('.fc-face[data-face="2"]')  # cloak
     page.tap('.fc-face[data-face="2"]')  # keep
     page.wait_for_selector('.fc-row[data-face="2"] input[value="keep"]:checked', state="attached")
