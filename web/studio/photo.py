@@ -215,7 +215,7 @@ def _wanted(pages: Pages, tab: Tab, desk: Desk) -> dict[str, dict[str, Any]]:
         return wanted
     state, look = states[desk.current], pages.job(tab, item.look)
     job = None if item.job is None else pages.job(tab, item.job)
-    wanted["remove"] = {"visible": True}
+    wanted["remove"] = {"visible": state != "working"}
     message = parts.paragraph(desk.message) if desk.message else ""
     if state == "looking":
         message = parts.waiting(pages, look, texts.LOOKING)

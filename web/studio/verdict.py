@@ -24,10 +24,13 @@ def headline(report: Mapping[str, Any], *, is_protected: bool) -> tuple[str, str
         return "look", texts.NOT_SETTLED
     if all(status == "kept" for status in statuses):
         return "look", texts.ALL_KEPT
-    sentence = texts.NO_LONGER_MATCHED if "protected" in statuses else texts.ALL_COVERED
+    cloaked = [face for face in report["faces"] if face["status"] == "protected"]
+    sentences = [texts.NO_LONGER_MATCHED if cloaked else texts.ALL_COVERED]
+    if any(all(verdict["is_surrogate"] for verdict in face["verdicts"]) for face in cloaked):
+        sentences.append(texts.NOT_INDEPENDENT)
     if kept := statuses.count("kept"):
-        return "look", f"{sentence} {texts.SOME_KEPT.format(count=texts.number(kept))}"
-    return "good", sentence
+        sentences.append(texts.SOME_KEPT.format(count=texts.number(kept)))
+    return "good" if len(sentences) == 1 else "look", " ".join(sentences)
 
 
 def on_face(face: Mapping[str, Any]) -> str:
@@ -37,8 +40,8 @@ def on_face(face: Mapping[str, Any]) -> str:
     text = texts.FACE_VERDICT[face["status"]]
     if face["status"] in ("protected", "matched") and count == 1:
         text = texts.FACE_VERDICT[face["status"] + "_one"]
-    return text.format(count=texts.number(count), rest=texts.number(count - matching),
-                       matching=texts.number(matching))
+    text = text.format(count=texts.number(count), rest=texts.number(count - matching), matching=texts.number(matching))
+    return text[0].upper() + text[1:]
 
 
 def as_html(report: Mapping[str, Any], *, is_protected: bool, downloads: str = "") -> str:
