@@ -44,7 +44,7 @@ def test_the_first_sentence_is_never_better_than_the_worst_face(faces, is_protec
 def test_each_face_has_words_with_how_many_were_asked():
     assert verdict.on_face(face("protected", *JUDGED)) == "Three of three recognisers no longer match it."
     mixed = face("matched", one("a", is_matched=True), one("b"), one("c"))
-    assert verdict.on_face(mixed) == "One of three recognisers still match it."
+    assert verdict.on_face(mixed) == "Still matched by one of three recognisers."
     assert verdict.on_face(face("protected", one())) == "The one recogniser here no longer matches it."
     assert "no protection" in verdict.on_face(face("lost", *JUDGED))
 

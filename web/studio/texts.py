@@ -116,8 +116,8 @@ UNJUDGED = "Faces were found, but without the original nothing can be said about
 FACE_VERDICT = MappingProxyType({
     "protected": "{rest} of {count} recognisers no longer match it.",
     "protected_one": "The one recogniser here no longer matches it.",
-    "matched": "{matching} of {count} recognisers still match it.",
-    "matched_one": "The one recogniser here still matches it.",
+    "matched": "Still matched by {matching} of {count} recognisers.",
+    "matched_one": "Still matched by the one recogniser here.",
     "redacted": "Covered.",
     "kept": "Left as it was, as you chose.",
     "lost": "No longer found in its place, which is no protection: others may find it.",

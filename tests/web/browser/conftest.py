@@ -34,7 +34,8 @@ ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127
              "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 
 
-@pytest.fixture(scope="session")
+# No longer than a module: while Playwright is there, an event loop of its own runs in this thread
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path, "no Chromium: scripts/setup.sh test installs it"
@@ -147,7 +148,7 @@ def open_studio(tmp_path: Path) -> Iterator[Callable[..., Open]]:
         yield lambda **settings: stack.enter_context(opened(tmp_path / "studio", **settings))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
     """One studio for all tests that leave it as it was."""
     with opened(tmp_path_factory.mktemp("shared") / "studio") as one:

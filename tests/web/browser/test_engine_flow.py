@@ -98,7 +98,7 @@ def test_one_face_is_covered_and_one_is_kept_and_the_check_says_so(command, visi
 
     page.click("role=tab[name='Check']")
     # Both faces are the same person's, so the kept one is cut off
-    for published, words in ((left_half(data), "no protection"), (left_half(two_faces), "still matches it")):
+    for published, words in ((left_half(data), "no protection"), (left_half(two_faces), "Still matched by")):
         upload(page, ("published.png", published), into="#fc-check-drop [data-part=file] input")
         upload(page, ("original.png", left_half(two_faces)), into="#fc-check-drop [data-part=original] input")
         page.click("#fc-check-drop button")
