@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-import json
 from collections.abc import Awaitable, Callable
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -118,4 +118,5 @@ def _blocks(pages: Pages) -> gr.Blocks:
 
 
 def _error(title: str, detail: str) -> gr.Error:
-    return gr.Error(json.dumps(detail)[1:-1], title=title, duration=None, print_exception=False)
+    # Gradio shows it as HTML
+    return gr.Error(escape(detail, quote=False), title=title, duration=None, print_exception=False)

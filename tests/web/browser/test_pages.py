@@ -219,11 +219,12 @@ def test_a_job_is_cancelled_and_after_a_download_all_goes(open_studio, visit):
     page.wait_for_selector(".fc-row")
     page.click("#fc-remove")
     eventually(lambda: not one.files, seconds=20)
-    upload(page, ("fast.png", photo()))
+    upload(page, ("<img src=x> & co.png", photo()))
     page.wait_for_selector(".fc-row")
     page.click("#fc-start")
     page.wait_for_selector("#fc-download")
     assert one.files
+    assert page.inner_text("#fc-download") == "Download <img src=x> & co.redacted.png"
     download(page)
     eventually(lambda: not one.files, seconds=20)
     page.click("#fc-again")

@@ -39,7 +39,8 @@ function build() {
     const how = choice.faces[number];
     boxes[number].dataset.how = how;
     boxes[number].title = `${fc.words(t.face, { number })}: ${t[how]}`;
-    boxes[number].querySelector("span").textContent = `${number} ${t[how]}`;
+    // In a crowd the words would hide the faces; colours and the list say the same
+    boxes[number].querySelector("span").textContent = photo.faces.length > 8 ? number : `${number} ${t[how]}`;
     const radio = root.querySelector(`input[name="${name(number)}"][value="${how}"]`);
     if (radio) radio.checked = true;
   };
