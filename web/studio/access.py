@@ -3,9 +3,9 @@
 A *visitor* is one browser that was let in, known by a cookie. A *tab* is one loaded page of a visitor; it owns jobs,
 and when it is closed its jobs are deleted.
 
-`cloak studio` lets in by a key in the address it opens, once: other people at the machine, and whoever reads the history
-of the browser, stay outside without anybody typing a token. `cloak serve` asks for a token, at loopback too, as the API
-does: it does not know who can reach it through a proxy.
+`cloak studio` lets in by a key in the address it opens, once: other people at the machine, and whoever reads the
+history of the browser, stay outside without anybody typing a token. `cloak serve` asks for one, at loopback too, as the
+API does: it does not know who can reach it through a proxy.
 """
 
 from __future__ import annotations
