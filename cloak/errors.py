@@ -29,6 +29,10 @@ class ClipUnsupported(CloakError):
     """The input is a video, of a kind that cannot be handled without losing something silently."""
 
 
+class ClipTooLarge(ClipUnsupported):
+    """The header promises larger pictures than allowed; nothing was decoded."""
+
+
 class EncodingFailed(CloakError):
     """ffmpeg is missing, cannot do what is asked, or ended before its time. What it wrote is not whole."""
 

@@ -29,7 +29,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from cloak import formats
-from cloak.errors import ClipUnreadable, ClipUnsupported
+from cloak.errors import ClipTooLarge, ClipUnreadable, ClipUnsupported
 from cloak.video.tones import shown, tones_of
 from cloak.video.types import Clip, Colour, Frame, Plane, Sound
 
@@ -78,15 +78,15 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> Clip:
 
     Raises:
         ClipUnreadable: it is not a video, or not one that can be decoded.
-        ClipUnsupported: it is one that could not be written again as it is.
+        ClipUnsupported: it is one that could not be written again as it is; ClipTooLarge, for its size.
     """
     _check_file(path)
     with _opened(path) as container:
         stream = _main_video(container, path)
         context = stream.codec_context
         if context.width * context.height > max_pixels:
-            raise ClipUnsupported(f"{path}: is {context.width} x {context.height} pixels, more than the "
-                                  f"{max_pixels // 10**6} megapixels that are allowed. Nothing was decoded.")
+            raise ClipTooLarge(f"{path}: is {context.width} x {context.height} pixels, more than the "
+                               f"{max_pixels // 10**6} megapixels that are allowed. Nothing was decoded.")
         first = _first_frame(container, stream, path)
         stored = first.format
         planar, note = _planar(stored, path)
@@ -165,6 +165,22 @@ def frames(clip: Clip, *, start: int = 0, on_damage: Callable[[str], None] | Non
         missing = _missing(clip, ends, container, stream) or ends.trouble
         if missing:
             damaged(missing)
+
+
+def suffix_of(path: Path) -> Literal[".mp4", ".mov", ".mkv", ".webm"]:
+    """What an output of the same container is called, by content; `.mp4` for kinds that are not written here.
+
+    Raises:
+        ClipUnreadable: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(formats.HEAD_BYTES)
+    except OSError as error:
+        raise ClipUnreadable(f"{path}: cannot be read ({error.strerror}). Nothing was read.") from error
+    if head.startswith(b"\x1aE\xdf\xa3"):  # EBML; its document type comes soon after
+        return ".webm" if b"webm" in head[:64] else ".mkv"
+    return ".mov" if head[4:12] == b"ftypqt  " else ".mp4"
 
 
 def sha256_of(path: Path) -> str:

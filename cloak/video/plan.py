@@ -65,7 +65,7 @@ def from_json(text: str, *, named: str = "plan") -> Plan:
             rest; says where.
     """
     try:
-        fields = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_number)
+        fields = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_number, parse_float=_finite)
         return _plan(fields)
     except PlanInvalid as error:
         raise PlanInvalid(f"{named}: {error}. Correct it, or make the plan again with --plan-only. Nothing was "
@@ -268,6 +268,11 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise ValueError("a name stands there twice")
     return fields
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text[:20])  # 1e999, which JSON allows and nobody can write
 
 
 def _no_number(text: str) -> NoReturn:

@@ -10,7 +10,7 @@ import html
 import io
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from cloak.errors import SettingsInvalid
 from cloak.files import shown, write_new
 from cloak.types import Pixels
 from cloak.video.clips import time_code
-from cloak.video.glimpses import best, glimpses, thumbnail
+from cloak.video.glimpses import Glimpse, best, glimpses, thumbnail
 from cloak.video.types import Clip, Plan, Track
 
 SUFFIXES = (".html", ".htm", ".png")
@@ -60,10 +60,18 @@ def risks(track: Track) -> tuple[str, ...]:
     return tuple(words for words, holds in found if holds)
 
 
-def make_sheet(clip: Clip, plan: Plan) -> list[Row]:
+def make_sheet(clip: Clip, plan: Plan, *, side_px: int = _SIDE_PX, also: Collection[int] = (),
+               on_glimpse: Callable[[Glimpse], None] | None = None,
+               on_damage: Callable[[str], None] | None = None) -> list[Row]:
     """A row for each track: faces that got lost, then other doubtful ones, the surest faces first; then the rest.
 
     One pass over the clip, a few kilobytes a track.
+
+    Args:
+        side_px: of each picture of a track.
+        also: frames that are only handed on.
+        on_glimpse: gets every frame that is looked at, those of `also` among them.
+        on_damage: see `clips.frames`.
     """
     wanted: dict[int, list[tuple[int, int]]] = {}
     for index, track in enumerate(plan.tracks):
@@ -72,11 +80,13 @@ def make_sheet(clip: Clip, plan: Plan) -> list[Row]:
     pictures: dict[tuple[int, int], bytes] = {}
     times: dict[int, float] = {}
     ends = {track.spots[-1].frame for track in plan.tracks}
-    for glimpse in glimpses(clip, set(wanted) | ends, times=times):
+    for glimpse in glimpses(clip, set(wanted) | ends | set(also), on_damage=on_damage, times=times):
+        if on_glimpse is not None:
+            on_glimpse(glimpse)
         for index, place in wanted.get(glimpse.number, ()):
             track = plan.tracks[index]
             spot = track.spots[glimpse.number - track.spots[0].frame]
-            pictures[index, place] = _jpeg(thumbnail(glimpse.pixels, spot.box, _SIDE_PX))
+            pictures[index, place] = jpeg(thumbnail(glimpse.pixels, spot.box, side_px))
     rows = [Row(track, times[track.spots[0].frame], times[track.spots[-1].frame],
                 round(max(spot.box[3] - spot.box[1] for spot in track.spots)), risks(track),
                 tuple(pictures[index, place] for place in range(_PICTURES) if (index, place) in pictures))
@@ -183,7 +193,8 @@ def _best_score(track: Track) -> float:
     return max(spot.score for spot in track.spots)
 
 
-def _jpeg(pixels: Pixels) -> bytes:
+def jpeg(pixels: Pixels) -> bytes:
+    """A picture for people who look at it once."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=_JPEG_QUALITY)
     return file.getvalue()

@@ -79,7 +79,7 @@ class Shapes:
 
     def shot(self, number: int) -> tuple[int, int]:
         """First and last frame of the shot that a frame is in."""
-        return _shot(self._plan, number)
+        return shot_of(self._plan, number)
 
     def is_whole(self, number: int) -> bool:
         """Whether the whole frame is covered, because a track is lost in it."""
@@ -153,7 +153,7 @@ def lost_frames(plan: Plan) -> list[tuple[int, int]]:
     for track in hidden:
         if not track.is_lost:
             continue
-        begin, end = _shot(plan, track.spots[0].frame)
+        begin, end = shot_of(plan, track.spots[0].frame)
         last, first = track.spots[-1], track.spots[0]
         if last.frame < end and not _is_leaving(last.box, plan.size):
             again = [t.spots[0].frame for t in plan.tracks if last.frame < t.spots[0].frame <= end
@@ -201,7 +201,7 @@ def clipped(patch: Patch, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], 
     return (slice(y1, y2), slice(x1, x2)), mask
 
 
-def _shot(plan: Plan, number: int) -> tuple[int, int]:
+def shot_of(plan: Plan, number: int) -> tuple[int, int]:
     """First and last frame of the shot that a frame is in."""
     at = bisect.bisect_right(plan.cuts, number)
     return plan.cuts[at - 1] if at else 0, (plan.cuts[at] if at < len(plan.cuts) else plan.frames) - 1
