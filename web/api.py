@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from urllib.parse import quote
@@ -20,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 
 import cloak
-from web import documents, kinds, problems, tokens, uploads
+from web import documents, kinds, plans, problems, tokens, uploads
 from web.documents import Health, JobDocument, JobList, Limits, job_document
 from web.edge import Edge
 from web.jobs import Service, gone
@@ -37,6 +39,12 @@ _UPLOAD_PROBLEMS = ("unauthorised", "invalid", "not-multipart", "upload-too-larg
                     "too-many-jobs", "too-many-uploads", "disk-full")
 _PHOTO_PROBLEMS = ("photo-unreadable", "photo-unsupported", "photo-too-large", "no-face", "choices-invalid",
                    "not-ensured", "not-protected", "gone", "took-too-long", "worker-killed")
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_PLAN_EXAMPLE = {"schema": "facecloak-plan/1", "clip": "clip", "sha256": "9f86d081884c7d659a2feaa0c55ad015" * 2,
+                 "size": [1280, 720], "frames": 250, "cuts": [125], "settings": {}, "versions": {}, "weights": {},
+                 "areas": [{"box": [10, 20, 70, 100], "first": 0, "last": 49}],
+                 "tracks": [{"number": 1, "decision": "keep", "style": None, "is_lost": False,
+                             "spots": [[0, 100.5, 50.0, 131.0, 92.0, 0.91, "seen"]]}]}
 
 _bearer = HTTPBearer(auto_error=False, description="Made with `cloak token create`.")
 
@@ -58,8 +66,9 @@ def create_app(service: Service, studio: Studio | None = None) -> FastAPI:
 
     app = FastAPI(
         title="facecloak", version=cloak.__version__, lifespan=lifespan,
-        description="Cloaks or covers faces in photos and judges the files it writes. A verdict speaks of the "
-                    "recognisers it names and of no others. Everything is deleted at the deadline of its job.",
+        description="Cloaks or covers faces in photos, covers them in clips, and judges the files it writes. A verdict "
+                    "speaks of the recognisers it names and of no others. Everything is deleted at the deadline of its "
+                    "job.",
         docs_url=None, redoc_url=None,  # their pages load scripts from elsewhere
         openapi_url="/v1/openapi.json",
         redirect_slashes=False,
@@ -139,7 +148,8 @@ def _add_routes(app: FastAPI) -> None:
 
     @app.post("/v1/jobs", tags=["jobs"], summary="Hand in a job", status_code=202, response_model=JobDocument,
               openapi_extra=_body("kind", None),
-              responses={**described(*_UPLOAD_PROBLEMS, "gone", "not-found"),
+              responses={**described(*_UPLOAD_PROBLEMS, "gone", "not-found", "not-ready", "no-result", "plan-invalid",
+                                     "choices-invalid"),
                          200: {"description": "It has ended within `wait`.", "model": JobDocument}})
     async def hand_in(request: Request, owner: Owner, service: Hub, key: Key = None, wait: Wait = 0) -> Response:
         job = await service.finished(await take(request, service, owner, key), wait)
@@ -163,10 +173,51 @@ def _add_routes(app: FastAPI) -> None:
 
     @app.get("/v1/jobs/{job_id}/result", tags=["jobs"], summary="The file a job has made", response_class=Response,
              responses={**described("unauthorised", "not-found", "gone", "not-ready", "no-result", "invalid"),
-                        200: {"description": "The protected photo, whatever its verdict, or the numbered faces.",
-                              "content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}})
+                        200: {"description": "The protected photo or clip, whatever its verdict, or the numbered "
+                                             "faces.", "content": {"image/*": _BINARY, "video/*": _BINARY}}})
     async def result(job_id: str, owner: Owner, service: Hub) -> Response:
         return file_answer(service, service.find(owner, job_id))
+
+    @app.get("/v1/jobs/{job_id}/files/{name}", tags=["clips"], summary="A picture of a track, or a frame to look at",
+             response_class=Response,
+             responses={**described("unauthorised", "not-found", "gone", "invalid"),
+                        200: {"description": "It shows faces uncovered.", "content": {"image/jpeg": _BINARY}}})
+    async def picture(job_id: str, name: str, owner: Owner, service: Hub) -> Response:
+        job = service.find(owner, job_id)
+        return _sent(job, *service.file(job, name), shown_as=None)
+
+    @app.get("/v1/jobs/{job_id}/plan", tags=["clips"], summary="The plan of a clip", response_class=Response,
+             responses={**described("unauthorised", "not-found", "gone", "not-ready", "no-result", "invalid"),
+                        200: {"description": "Where every face is, and what is decided about it; as `cloak video "
+                                             "--plan` reads it.",
+                              "content": {"application/json": {"schema": {"type": "object"},
+                                                               "example": _PLAN_EXAMPLE}}}})
+    async def plan(job_id: str, owner: Owner, service: Hub) -> Response:
+        job = service.find(owner, job_id)
+        return _sent(job, service.plan(job), "application/json", shown_as=None)
+
+    @app.put("/v1/jobs/{job_id}/plan", tags=["clips"], summary="Decide: replace the plan of a clip",
+             response_model=JobDocument,
+             openapi_extra={"requestBody": {"required": True, "content": {"application/json": {
+                 "schema": {"type": "object"}, "example": _PLAN_EXAMPLE}}}},
+             responses=described("unauthorised", "not-found", "gone", "not-ready", "no-result", "invalid",
+                                 "plan-invalid", "upload-too-large", "upload-too-slow", "disk-full"))
+    async def put_plan(job_id: str, request: Request, owner: Owner, service: Hub) -> Response:
+        """Of a `video-plan` job that is done: get the plan, change `decision` and `style` of tracks, `areas` (by frame)
+        and `settings.look`, and put it back. A `video` job with `plan_of` renders it as it is at that moment."""
+        job = service.find(owner, job_id)
+        service.plan(job)
+        if job.kind != "video-plan" or job.outcome is None:
+            raise Problem("no-result", "only the plan of a video-plan job can be replaced. Nothing was changed.")
+        data = await uploads.receive_bytes(request, max_bytes=service.settings.max_plan_bytes,
+                                           seconds=service.settings.upload_s)
+        width, height = job.outcome["size"]
+        async with service.reading_plans:  # each takes many times its size for a moment
+            made = await asyncio.to_thread(plans.checked, data, sha256=job.outcome["sha256"], size=(width, height),
+                                           frames=job.outcome["frames"])
+        tracks = plans.decisions(made, job.outcome["tracks"])
+        service.replace_plan(job, data, {**job.outcome, "tracks": tracks})
+        return _answer(service, service.find(owner, job_id), 200)
 
     @app.delete("/v1/jobs/{job_id}", tags=["jobs"], summary="Stop a job and delete everything of it", status_code=204,
                 responses=described("unauthorised", "not-found", "invalid"))
@@ -185,12 +236,16 @@ def _answer(service: Service, job: Job, status: int) -> JSONResponse:
 def file_answer(service: Service, job: Job) -> Response:
     """The file a job has made, under the name its owner knows. Raises Problem where there is none."""
     path, media_type = service.result(job)
+    return _sent(job, path, media_type, shown_as=documents.named_like(path.name, service.name(job)))
+
+
+def _sent(job: Job, path: Path, media_type: str, *, shown_as: str | None) -> Response:
     try:
         file = open(path, "rb")  # read below, after this returns, even where it is deleted meanwhile
         size = path.stat().st_size
     except FileNotFoundError:
         raise gone(job) from None
-    name = documents.named_like(path.name, service.name(job))
+    name = path.name if shown_as is None else shown_as
     return StreamingResponse(_pieces(file), media_type=media_type, headers={
         "Content-Length": str(size), "Location": f"/v1/jobs/{job.id}",
         "Content-Disposition": as_attachment(name)})
@@ -220,26 +275,27 @@ async def take(request: Request, service: Service, owner: str, key: str | None, 
         more: options that are ours to choose, not the client's.
     """
     settings = service.settings
+    larger = {} if only else {"clip": settings.max_clip_bytes, "plan": settings.max_plan_bytes}
     with service.uploading(owner) as (id, folder):
         upload = await uploads.receive(
             request, folder, files=FILES if only is None else {"file": FILES["file"]},
-            fields=("options", "keep_s") if only else ("kind", "options", "keep_s", "photo_of"),
-            max_bytes=settings.max_upload_bytes, seconds=settings.upload_s, min_free_bytes=settings.min_free_bytes)
+            fields=("options", "keep_s") if only else ("kind", "options", "keep_s", "photo_of", "plan_of"),
+            max_bytes=settings.max_upload_bytes, larger=larger, seconds=settings.upload_s,
+            min_free_bytes=settings.min_free_bytes)
         name = only or upload.fields.get("kind", "")
         if name not in KINDS:
             raise Problem("invalid", f"kind is {name[:40]!r}; choose {', '.join(KINDS)}. Nothing was kept.")
         kind = KINDS[name]
-        if "photo_of" in upload.fields and "file" not in upload.files:
-            upload.files["file"] = service.lend(service.find(owner, upload.fields["photo_of"]), folder)
-        elif "photo_of" in upload.fields:
-            raise Problem("invalid", "both 'file' and 'photo_of' came, and one photo is needed. Nothing was kept.")
+        _lend(service, owner, kind, upload, folder)
         for part in kind.needed:
             if part not in upload.files:
-                raise Problem("invalid", f"the part {part!r} with the photo is missing. Nothing was kept.")
+                raise Problem("invalid", f"the part {part!r} with the file is missing. Nothing was kept.")
         if surplus := set(upload.files) - {*kind.needed, *kind.optional}:
             raise Problem("invalid", f"a {name} job takes no {surplus.pop()!r}. Nothing was kept.")
         options = {**_options(kind, upload.fields.get("options")), **more}
         keep_s = _seconds(upload.fields.get("keep_s"), settings.keep_s)
+        if kind.line == "clips":
+            await _check_clip(service, upload, options)
         return service.submit(
             id, owner=owner, kind=name, options=options, upload=upload, keep_s=keep_s,
             key_hash=None if key is None else hashlib.sha256(key.encode()).hexdigest(),
@@ -250,6 +306,37 @@ def fingerprint(kind: str, options: Mapping[str, Any], keep_s: float, upload: up
     """The same for the same request, and for no other."""
     files = {part: file.sha256 for part, file in sorted(upload.files.items())}
     return hashlib.sha256(json.dumps([kind, dict(options), keep_s, files], sort_keys=True).encode()).hexdigest()
+
+
+def _lend(service: Service, owner: str, kind: kinds.Kind, upload: uploads.Upload, folder: Path) -> None:
+    """Files of earlier jobs, where the request names one instead of sending them again."""
+    if "photo_of" in upload.fields:
+        if kind.main != "file" or "file" in upload.files:
+            raise Problem("invalid", "photo_of stands for the part 'file' of a job about a photo, which came too or is "
+                                     "not needed. Nothing was kept.")
+        job = service.find(owner, upload.fields["photo_of"])
+        if KINDS[job.kind].main != "file":
+            raise Problem("invalid", f"photo_of names a {job.kind} job, which is about a clip. Nothing was kept.")
+        upload.files["file"] = service.lend(job, folder, "file")
+    if "plan_of" in upload.fields:
+        if "plan" not in kind.optional or {"clip", "plan"} & set(upload.files):
+            raise Problem("invalid", "plan_of stands for the parts 'clip' and 'plan' of a video job, which came too or "
+                                     "are not needed. Nothing was kept.")
+        job = service.find(owner, upload.fields["plan_of"])
+        plan = service.plan(job)
+        upload.files["clip"] = service.lend(job, folder, "clip", sha256=(job.outcome or {}).get("sha256"))
+        upload.files["plan"] = service.lend(job, folder, "plan", file=plan.name)
+
+
+async def _check_clip(service: Service, upload: uploads.Upload, options: dict[str, Any]) -> None:
+    """That the choices and the plan are for this very clip. Raises Problem."""
+    sha256 = upload.files["clip"].sha256
+    if options.get("sha256") not in (None, sha256):
+        raise Problem("choices-invalid", f"clip: is not the clip that was decided about (its sha256 is {sha256[:12]}..."
+                                         "). Nothing was kept.")
+    if "plan" in upload.files and "plan_of" not in upload.fields:  # a plan of ours was read when it came
+        async with service.reading_plans:
+            await asyncio.to_thread(plans.checked, upload.files["plan"].path.read_bytes(), sha256=sha256)
 
 
 def _options(kind: kinds.Kind, text: str | None) -> dict[str, Any]:
@@ -284,6 +371,11 @@ def _body(first: str, options: type | None) -> dict[str, Any]:
             f"`{name}` {kind.words}" for name, kind in KINDS.items())}, **properties,
             "photo_of": {"type": "string", "description": "Instead of `file`: the id of an earlier job with the same "
                                                           "photo, so that it is not sent again."},
+            "clip": {**file, "description": "MP4, MOV, MKV, WebM, AVI, MPEG, ...; for `video-plan` and `video`."},
+            "plan": {**file, "description": "For `video`: a plan of this clip, as `cloak video --plan-only` makes it. "
+                                            "Without one every face that is seen is covered."},
+            "plan_of": {"type": "string", "description": "Instead of `clip` and `plan`: the id of an earlier job about "
+                                                         "the clip."},
             "original": {**file, "description": "The unprotected photo, for `check`."}}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {
         "schema": {"type": "object", "required": [first],

@@ -45,6 +45,11 @@ class Folders:
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.of(id))
 
+    def empty(self, id: str) -> None:
+        """Removes all that is in it. Raises OSError where that cannot be done."""
+        for path in self.of(id).iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
     def remove_others(self, kept: Collection[str]) -> int:
         """What a crash left: folders of uploads that never became a job, or of jobs that are gone."""
         strays = [path for path in self._root.iterdir() if path.name not in kept]

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
+import secrets
 import sqlite3
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cloak
 from web import logs, problems
 from web.folders import Folders, Lock
-from web.kinds import FILES
+from web.kinds import FILES, KINDS, Line, Most, of_line
 from web.problems import Problem
 from web.settings import ServiceSettings
 from web.store import DELETED, UNFINISHED, Job, KeyTaken, State, Store
@@ -30,6 +32,7 @@ from web.uploads import Received, Upload
 
 _LOOK_FOR_OVERDUE_S = 1.0
 _BETWEEN_TRIES_S = 1.0
+_GRACE_S = 5.0  # that a worker has to end what it started, before it is killed
 _LONGEST_LINE = 64 * 2**20  # a report on a thousand faces has a few megabytes
 _TRIES = 2  # of a job that the service was stopped in: it may be what stopped it
 
@@ -59,9 +62,10 @@ class Service:
         self._doomed: set[Process] = set()  # killed, perhaps not dead yet
         self._shares: dict[str, Share] = {}
         self._names: dict[str, dict[str, str | None]] = {}  # part -> what the client calls the file; never on the disk
-        self._more = asyncio.Event()  # a job waits
+        self._more: dict[Line, asyncio.Event] = {line: asyncio.Event() for line in get_args(Line)}  # a job waits
         self._ends: dict[str, asyncio.Event] = {}  # of the jobs that somebody waits for
         self._uploads = 0
+        self.reading_plans = asyncio.Lock()
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -79,8 +83,10 @@ class Service:
         self._delete_overdue()
         strays = self.folders.remove_others(self.store.ids())
         logs.event("started", count=strays, workers=self.settings.workers, version=cloak.__version__)
-        self._more.set()
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self.settings.workers)]
+        for more in self._more.values():
+            more.set()
+        self._tasks = [asyncio.create_task(self._work("photos")) for _ in range(self.settings.workers)]
+        self._tasks.append(asyncio.create_task(self._work("clips")))
         self._tasks.append(asyncio.create_task(self._watch_deadlines()))
 
     async def stop(self) -> None:
@@ -143,7 +149,7 @@ class Service:
             return taken.job
         self._names[id] = {part: received.name for part, received in upload.files.items()}
         logs.event("job", job=id, kind=kind, state="queued", bytes=sum(f.size for f in upload.files.values()))
-        self._more.set()
+        self._more[KINDS[kind].line].set()
         return job
 
     def find(self, owner: str, id: str) -> Job:
@@ -156,29 +162,34 @@ class Service:
             raise Problem("not-found", "there is no job with this id, or no longer.")
         return job
 
-    def lend(self, job: Job, folder: Path) -> Received:
-        """The photo of a job for another job of the same owner, in `folder`; no second copy of it is made.
+    def lend(self, job: Job, folder: Path, part: str, *, file: str | None = None,
+             sha256: str | None = None) -> Received:
+        """A file of a job for another job of the same owner, as its `part` in `folder`; no second copy of it is made.
 
+        Args:
+            file: its name in the folder of the first job; that of the part where none is given.
+            sha256: where it is known; a clip takes seconds to read.
         Raises:
             Problem: it is gone.
         """
-        photo = folder / FILES["file"]
+        lent = folder / FILES[part]
         try:
-            os.link(self.folders.of(job.id) / FILES["file"], photo)
+            os.link(self.folders.of(job.id) / (file or FILES[part]), lent)
         except FileNotFoundError:
-            raise Problem("gone", "the photo of that job is gone. Nothing was kept. Send it again.") from None
-        data = photo.read_bytes()
-        return Received(photo, self.name(job), hashlib.sha256(data).hexdigest(), len(data))
+            raise Problem("gone", "the files of that job are gone. Nothing was kept. Send them again.") from None
+        return Received(lent, self.name(job, part), sha256 or _sha256_of(lent), lent.stat().st_size)
 
     def place(self, job: Job) -> int | None:
-        return self.store.place(job)
+        return self.store.place(job, of_line(KINDS[job.kind].line))
 
     def share(self, job: Job) -> Share | None:
         return self._shares.get(job.id) if job.state == "running" else None
 
-    def name(self, job: Job, part: str = "file") -> str | None:
-        """What the client calls a file of the job; None where the service was started anew since."""
-        return self._names.get(job.id, {}).get(part)
+    def name(self, job: Job, part: str | None = None) -> str | None:
+        """What the client calls a file of the job, that which it is about where no part is named; None where the
+        service was started anew since.
+        """
+        return self._names.get(job.id, {}).get(part or KINDS[job.kind].main)
 
     def result(self, job: Job) -> tuple[Path, str]:
         """(file, media type). Raises Problem where there is none."""
@@ -194,6 +205,41 @@ class Service:
         """Deletes all that the owner has of the job's file after so many seconds, unless its deadline is sooner."""
         if sha256 := (job.outcome or {}).get("sha256"):
             self.store.hasten(job.owner, sha256, time.time() + seconds)
+
+    def file(self, job: Job, name: str) -> tuple[Path, str]:
+        """(file, media type) of one of the pictures a job has made. Raises Problem where there is none."""
+        if job.state in DELETED:
+            raise gone(job)
+        files = (job.outcome or {}).get("files", {})
+        if name not in files:
+            raise Problem("not-found", "this job has no such file.")
+        return self.folders.of(job.id) / name, files[name]
+
+    def plan(self, job: Job) -> Path:
+        """The plan of a job about a clip. Raises Problem where there is none, or not yet."""
+        if job.state in DELETED:
+            raise gone(job)
+        if not job.is_finished:
+            raise Problem("not-ready", f"the job is {job.state}.")
+        if job.outcome is None or "plan" not in job.outcome:
+            raise Problem("no-result", f"the job is {job.state}, and there is no plan.")
+        return self.folders.of(job.id) / str(job.outcome["plan"])
+
+    def replace_plan(self, job: Job, data: bytes, outcome: dict[str, Any]) -> None:
+        """Another plan for a job that is done, and what is said of it from now on. Whoever took the earlier one has it.
+
+        Raises:
+            Problem: the job is gone meanwhile.
+        """
+        path = self.plan(self.find(job.owner, job.id))
+        aside = path.with_name(f".{secrets.token_hex(8)}")
+        try:
+            with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(data)
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+        self.store.amend(job.id, outcome)
 
     def delete(self, job: Job) -> None:
         """Stops it where it is in work, and removes its files and what was said of them. At once."""
@@ -233,56 +279,64 @@ class Service:
         self.store.forget(job.id, state)
         self._names.pop(job.id, None)
         if process := self._running.get(job.id):
-            self._kill(process)  # the folder is removed again when it is dead
+            self._end(process)  # the folder is removed again when it is dead
         logs.event("job", job=job.id, kind=job.kind, state=state)
         self._tell(job.id)
 
     # --- workers --------------------------------------------------------------------------------------------------
 
-    async def _work(self) -> None:
+    async def _work(self, line: Line) -> None:
         """The life of one worker, over all the processes it takes."""
         process: Process | None = None
+        kinds, more = of_line(line), self._more[line]
         try:
             while True:
                 try:
                     if process is not None and process in self._doomed:
                         self._doomed.discard(process)
                         await process.wait()
+                    # Who covers photos is ready before they come; clips are rarer, and a process takes memory
+                    if line == "clips" and not self.store.waits(kinds):
+                        more.clear()
+                        await more.wait()
                     if process is None or process.returncode is not None:  # also where it died with nothing to do
-                        process = await self._spawn()
-                    if job := self.store.take():
+                        process = await self._spawn(line)
+                    if job := self.store.take(kinds):
                         await self._do(job, process)
                     else:
-                        self._more.clear()
-                        await self._more.wait()
+                        more.clear()
+                        await more.wait()
                 # No memory for a process, no room on the disk, or a defect of ours: the jobs that wait are not to blame
                 except Exception as error:
                     logs.event("worker", where=logs.where(error))
                     await asyncio.sleep(_BETWEEN_TRIES_S)
         finally:
             if process is not None and process.returncode is None:
-                self._kill(process)
+                self._end(process)
                 await process.wait()
 
-    async def _spawn(self) -> Process:
+    async def _spawn(self, line: Line) -> Process:
         threads = str(max(1, (os.cpu_count() or 1) // self.settings.workers))
         environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, **os.environ}
-        return await asyncio.create_subprocess_exec(*self.settings.worker, stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
-                                                    env=environment, limit=_LONGEST_LINE, cwd="/")
+        return await asyncio.create_subprocess_exec(*self.settings.worker, line, stdin=PIPE, stdout=PIPE,
+                                                    stderr=DEVNULL, env=environment, limit=_LONGEST_LINE, cwd="/")
 
     async def _do(self, job: Job, process: Process) -> None:
         began = time.monotonic()
         self._running[job.id] = process
         logs.event("job", job=job.id, kind=job.kind, state="running")
+        is_clip = KINDS[job.kind].line == "clips"
+        longest = self.settings.clip_job_s if is_clip else self.settings.job_s
         try:
-            seconds = max(0.0, min(self.settings.job_s, job.expires - time.time()))
+            seconds = max(0.0, min(longest, job.expires - time.time()))
             message = await asyncio.wait_for(self._answer(job, process), seconds)
         except (asyncio.TimeoutError, TimeoutError):
-            self._kill(process)
-            message = {"failed": "took-too-long", "detail": f"the job was stopped after {self.settings.job_s:.0f} "
-                       "seconds of work. Nothing was written. Try a smaller photo, or fewer cloaked faces."}
+            self._end(process)
+            smaller = "a shorter clip" if is_clip else "a smaller photo, or fewer cloaked faces"
+            message = {"failed": "took-too-long", "detail": f"the job was stopped after {longest:.0f} seconds of work. "
+                                                            f"Nothing was written. Try {smaller}."}
         except (OSError, ValueError, asyncio.IncompleteReadError):
-            self._kill(process)
+            self._end(process)
             message = {"killed": True}
         finally:
             self._running.pop(job.id, None)
@@ -306,7 +360,8 @@ class Service:
         """The last line of a job. Raises OSError where the process is gone."""
         assert process.stdin is not None and process.stdout is not None
         request = {"id": job.id, "kind": job.kind, "folder": str(self.folders.of(job.id).absolute()),
-                   "options": job.options, "max_pixels": self.settings.max_pixels}
+                   "options": job.options,
+                   "most": {field.name: getattr(self.settings, field.name) for field in dataclasses.fields(Most)}}
         process.stdin.write(json.dumps(request).encode() + b"\n")
         await process.stdin.drain()
         while line := await process.stdout.readline():
@@ -316,10 +371,18 @@ class Service:
             self._shares[job.id] = Share(message["share"], message["words"])
         raise ConnectionResetError
 
-    def _kill(self, process: Process) -> None:
+    def _end(self, process: Process) -> None:
+        """Told first, so that it ends the encoder it may have started; then killed."""
         self._doomed.add(process)  # it may look alive a moment longer; no job is to be given to it
+
+        def kill() -> None:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            process.terminate()
+        asyncio.get_running_loop().call_later(_GRACE_S, kill)
 
     def _settle(self, job: Job, message: dict[str, Any]) -> State | None:
         """Notes how a job ended; None where it was deleted meanwhile."""
@@ -331,20 +394,27 @@ class Service:
             logs.event("defect", job=job.id, where=message["broken"])
             return self._fail(job, "broken", "the job failed by an error of ours. Nothing was written.")
         return self._fail(job, "worker-killed", "the process that worked on this ended, perhaps for want of memory. "
-                                                "Nothing was written. Try again, or with a smaller photo.")
+                                                "Nothing was written. Try again, or with less.")
 
     def _fail(self, job: Job, code: str, detail: str) -> State | None:
         """The job has failed, and nothing of it is left but the problem; None where it was deleted meanwhile."""
         if not self.store.finish(job.id, problem=problems.document(code, detail)):
             return None
         # A photo that cannot be protected should not lie here for an hour, nor half a result
-        for path in self.folders.of(job.id).glob("*"):
-            path.unlink()
+        self.folders.empty(job.id)
         return "failed"
 
     def _tell(self, id: str) -> None:
         if end := self._ends.pop(id, None):
             end.set()
+
+
+def _sha256_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def gone(job: Job) -> Problem:

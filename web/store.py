@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,22 +150,28 @@ class Store:
         return {row["id"] for row in rows}
 
     def count(self, *states: State, owner: str | None = None) -> int:
-        marks = ", ".join("?" * len(states))
-        (row,) = self._db.execute(f"SELECT COUNT(*) FROM jobs WHERE state IN ({marks}) AND (? IS NULL OR owner = ?)",
-                                  (*states, owner, owner))
+        (row,) = self._db.execute(f"SELECT COUNT(*) FROM jobs WHERE state IN ({_marks(states)}) AND (? IS NULL OR "
+                                  "owner = ?)", (*states, owner, owner))
         return int(row[0])
 
-    def place(self, job: Job) -> int | None:
-        """1 is next. None where it no longer waits."""
+    def place(self, job: Job, kinds: Sequence[str]) -> int | None:
+        """1 is next of these kinds. None where it no longer waits."""
         if job.state != "queued":
             return None
-        (row,) = self._db.execute("SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND seq <= ?", (job.seq,))
+        (row,) = self._db.execute(f"SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND kind IN ({_marks(kinds)}) "
+                                  "AND seq <= ?", (*kinds, job.seq))
         return int(row[0])
 
-    def take(self) -> Job | None:
-        """The job that has waited longest, now running."""
+    def waits(self, kinds: Sequence[str]) -> bool:
+        """Whether a job of one of these kinds is queued."""
+        return self._db.execute(f"SELECT 1 FROM jobs WHERE state = 'queued' AND kind IN ({_marks(kinds)}) LIMIT 1",
+                                tuple(kinds)).fetchone() is not None
+
+    def take(self, kinds: Sequence[str]) -> Job | None:
+        """The job of these kinds that has waited longest, now running."""
         with self._at_once() as db:
-            row = db.execute("SELECT id FROM jobs WHERE state = 'queued' ORDER BY seq LIMIT 1").fetchone()
+            row = db.execute(f"SELECT id FROM jobs WHERE state = 'queued' AND kind IN ({_marks(kinds)}) "
+                             "ORDER BY seq LIMIT 1", tuple(kinds)).fetchone()
             if row is None:
                 return None
             db.execute("UPDATE jobs SET state = 'running', started = ?, attempts = attempts + 1 WHERE id = ?",
@@ -178,6 +184,12 @@ class Store:
             "UPDATE jobs SET state = ?, finished = ?, outcome = ?, problem = ? WHERE id = ? AND state = 'running'",
             ("failed" if problem else "done", time.time(), None if outcome is None else json.dumps(outcome),
              None if problem is None else json.dumps(problem), id))
+        return change.rowcount > 0
+
+    def amend(self, id: str, outcome: dict[str, Any]) -> bool:
+        """Another outcome for a job that is done. False where it is gone meanwhile."""
+        change = self._db.execute("UPDATE jobs SET outcome = ? WHERE id = ? AND state = 'done'",
+                                  (json.dumps(outcome), id))
         return change.rowcount > 0
 
     def forget(self, id: str, state: State) -> None:
@@ -208,6 +220,10 @@ class Store:
     def purge(self, *, before: float) -> None:
         """Removes the bare rows of jobs whose deadline passed before that time."""
         self._db.execute("DELETE FROM jobs WHERE state IN ('cancelled', 'expired') AND expires < ?", (before,))
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _job(row: sqlite3.Row) -> Job:

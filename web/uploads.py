@@ -15,6 +15,7 @@ import shutil
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError
@@ -61,6 +62,7 @@ async def receive(
     files: Mapping[str, str],
     fields: Collection[str],
     max_bytes: int,
+    larger: Mapping[str, int] = MappingProxyType({}),
     seconds: float,
     min_free_bytes: int,
 ) -> Upload:
@@ -69,8 +71,9 @@ async def receive(
     Args:
         files: part -> the name its file gets in `folder`.
         fields: the other parts that may come.
-        max_bytes: of the body.
-        seconds: until the last byte.
+        max_bytes: of the body, but for the parts in `larger`.
+        larger: parts that may have more bytes, and how many.
+        seconds: until the last byte of a body of `max_bytes`; a larger one has more in proportion.
     Raises:
         Problem: not what was asked for, too large, too slow, or the disk is full.
         ClientGone: the connection ended first.
@@ -78,21 +81,22 @@ async def receive(
     boundary, body = _boundary(request), _Body(request)
     length = request.headers.get("content-length", "")
     announced = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+    longest = max_bytes + sum(larger.values())
+    seconds *= max(1.0, min(announced, longest) / max_bytes)
     try:
-        if announced > max_bytes:
-            raise _too_large(max_bytes)
+        if announced > longest:
+            raise _too_large(longest)
         if shutil.disk_usage(folder).free < min_free_bytes + announced:
             raise disk_full()
-        parts = _Parts(folder, files, fields)
+        parts = _Parts(folder, files, fields, max_bytes, larger)
         parser = MultipartParser(boundary, parts.callbacks())  # type: ignore[arg-type]
         with contextlib.closing(parts):
-            await asyncio.wait_for(_pump(body, parser, max_bytes), seconds)
+            await asyncio.wait_for(_pump(body, parser, longest), seconds)
         return parts.whole()
     except FormParserError:
         problem = Problem("invalid", "the body is no multipart/form-data as RFC 7578 has it. Nothing was kept.")
     except (TimeoutError, asyncio.TimeoutError):
-        raise Problem("upload-too-slow", f"the upload took more than {seconds:.0f} seconds. Nothing was kept.",
-                      headers={"Connection": "close"}) from None
+        raise _too_slow(seconds) from None
     except ClientDisconnect:
         raise ClientGone from None
     except OSError as error:
@@ -103,6 +107,33 @@ async def receive(
         problem = error
     await _drain(body)
     raise problem from None
+
+
+async def receive_bytes(request: Request, *, max_bytes: int, seconds: float) -> bytes:
+    """A body that is one document.
+
+    Raises:
+        Problem: too large or too slow.
+        ClientGone: the connection ended first.
+    """
+    body, data = _Body(request), bytearray()
+
+    async def read() -> None:
+        async for chunk in body.chunks():
+            data.extend(chunk)
+            if len(data) > max_bytes:
+                raise _too_large(max_bytes)
+
+    try:
+        await asyncio.wait_for(read(), seconds)
+    except (TimeoutError, asyncio.TimeoutError):
+        raise _too_slow(seconds) from None
+    except ClientDisconnect:
+        raise ClientGone from None
+    except Problem:
+        await _drain(body)
+        raise
+    return bytes(data)
 
 
 def disk_full() -> Problem:
@@ -124,7 +155,7 @@ def plain_name(raw: bytes | None) -> str | None:
 def _boundary(request: Request) -> bytes:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise Problem("not-multipart", "send the photo as multipart/form-data, as a form or `curl -F` does. "
+        raise Problem("not-multipart", "send the file as multipart/form-data, as a form or `curl -F` does. "
                                        "Nothing was kept.")
     return options[b"boundary"]
 
@@ -176,11 +207,19 @@ def _too_large(max_bytes: int) -> Problem:
     return Problem("upload-too-large", f"an upload may have {max_bytes:,} bytes. Nothing was kept.")
 
 
+def _too_slow(seconds: float) -> Problem:
+    return Problem("upload-too-slow", f"the upload took more than {seconds:.0f} seconds. Nothing was kept.",
+                   headers={"Connection": "close"})
+
+
 class _Parts:
     """What the parser reports, put together. One file is open at a time."""
 
-    def __init__(self, folder: Path, files: Mapping[str, str], fields: Collection[str]) -> None:
+    def __init__(self, folder: Path, files: Mapping[str, str], fields: Collection[str], max_bytes: int,
+                 larger: Mapping[str, int]) -> None:
         self._folder, self._files, self._fields = folder, files, fields
+        self._max_bytes, self._larger = max_bytes, larger
+        self._others = 0  # bytes of all parts that are not among the larger ones
         self._upload = Upload()
         self._count = 0
         self._is_ended = False
@@ -239,6 +278,13 @@ class _Parts:
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start
+        if self._name in self._larger:
+            if self._size > self._larger[self._name]:
+                raise _too_large(self._larger[self._name])
+        else:
+            self._others += end - start
+            if self._others > self._max_bytes:
+                raise _too_large(self._max_bytes)
         if self._file is None:
             if self._size > _LONGEST_FIELD:
                 raise Problem("invalid", f"{self._name} has more than {_LONGEST_FIELD:,} bytes. Nothing was kept.")

@@ -6,8 +6,6 @@ The folder of the job is the current one, so that messages of the engine say "ph
 from __future__ import annotations
 
 import dataclasses
-import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
@@ -16,47 +14,33 @@ from typing import Any, TypeAlias
 from PIL import Image
 
 import cloak
+from web import clip_work
+from web.failures import failure
+from web.kinds import Most
+from web.pace import OnShare, Options
 
-Options: TypeAlias = dict[str, Any]
-OnShare: TypeAlias = Callable[[float, str], None]
-Work: TypeAlias = Callable[[Options, int, OnShare], dict[str, Any]]
+Work: TypeAlias = Callable[[Options, Most, OnShare], dict[str, Any]]
 
-# What the engine raises, by name, and what a client is told.
-CODES = MappingProxyType({
-    "PhotoUnreadable": "photo-unreadable", "PhotoUnsupported": "photo-unsupported", "PhotoTooLarge": "photo-too-large",
-    "NoFaceFound": "no-face", "ChoicesInvalid": "choices-invalid", "SettingsInvalid": "settings-invalid",
-    "NotEnsured": "not-ensured", "WeightsMissing": "recognisers-unusable", "WeightsCorrupt": "recognisers-unusable",
-})
 _MEDIA_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".tif": "image/tiff",
                 ".heic": "image/heic", ".avif": "image/avif"}
 _VIEW_PX = 3072  # on the longer side of a picture to look at: sharp on a large screen, a few megabytes
 _PHOTO, _ORIGINAL = Path("photo"), Path("original")
 
 
-class Failed(Exception):
-    """The job has no result, for a reason the client can read."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(code)
-        self.code, self.detail = code, detail
+# Of the public names, which are imported when they are first used, those that bring along all that is needed
+_FIRST = MappingProxyType({"photos": ("cloak_photos", "read_photo", "verify_photo"),
+                           "clips": ("redact_video", "review_clip")})
 
 
-def load() -> None:
-    """Imports the engine with all it needs."""
-    for name in ("cloak_photos", "read_photo", "verify_photo"):  # public names are imported when they are first used
+def load(line: str) -> None:
+    """Imports the engine with all it needs for the jobs of one line."""
+    for name in _FIRST[line]:
         getattr(cloak, name)
 
 
-def failure(name: str, message: str) -> Failed:
-    """From the name of one of the engine's errors, and what it says."""
-    if os.strerror(errno.ENOSPC) in message or os.strerror(errno.EDQUOT) in message:
-        return Failed("disk-full", "the disk of the service is full. Nothing was written. Try again later.")
-    return Failed(CODES.get(name, "not-processed"), message)
-
-
-def detect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, Any]:
+def detect(options: Options, most: Most, on_share: OnShare) -> dict[str, Any]:
     """The faces by number, and the photo with the numbers on it."""
-    settings = cloak.Settings(max_pixels=max_pixels)
+    settings = cloak.Settings(max_pixels=most.max_pixels)
     photo, faces = cloak.find_faces(_PHOTO, settings=settings)
     cloak.draw_faces(photo, faces, Path("photo.faces.jpg"), settings=settings)
     found = [{"number": i + 1, "box": [round(float(v), 1) for v in box], "score": round(float(score), 3)}
@@ -67,11 +51,11 @@ def detect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, An
             "result": _result("photo.faces.jpg")}
 
 
-def protect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, Any]:
+def protect(options: Options, most: Most, on_share: OnShare) -> dict[str, Any]:
     """The protected photo with its report."""
     default = _treatment(options["default"])
     settings = cloak.Settings(
-        max_pixels=max_pixels, ensure=options["ensure"], small=options["small"], metadata=options["metadata"],
+        max_pixels=most.max_pixels, ensure=options["ensure"], small=options["small"], metadata=options["metadata"],
         keep_heic=options["keep_heic"], jpeg_quality=options["jpeg_quality"],
     )
     if default.kind == "redact":
@@ -97,18 +81,19 @@ def protect(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, A
         raise failure(outcome.raised or "", outcome.error or "")
     views = {}
     if options.get("view"):  # of the file as it was written, not of what was to be written
-        views["photo"] = _view(cloak.read_photo(output, max_pixels=max_pixels, keep_heic=True), "photo.view.jpg")
+        views["photo"] = _view(cloak.read_photo(output, max_pixels=most.max_pixels, keep_heic=True), "photo.view.jpg")
     return {**_judged(outcome.report), "views": views, "result": _result(output.name)}
 
 
-def check(options: Options, max_pixels: int, on_share: OnShare) -> dict[str, Any]:
+def check(options: Options, most: Most, on_share: OnShare) -> dict[str, Any]:
     """The verdict on any file; without an original only its faces."""
     original = _ORIGINAL if _ORIGINAL.exists() else None
-    report = cloak.verify_photo(_PHOTO, original=original, settings=cloak.Settings(max_pixels=max_pixels))
+    report = cloak.verify_photo(_PHOTO, original=original, settings=cloak.Settings(max_pixels=most.max_pixels))
     return _judged(report)
 
 
-WORK: MappingProxyType[str, Work] = MappingProxyType({"detect": detect, "protect": protect, "check": check})
+WORK: MappingProxyType[str, Work] = MappingProxyType({"detect": detect, "protect": protect, "check": check,
+                                                  "video-plan": clip_work.plan, "video": clip_work.render})
 
 
 def _treatment(words: str) -> cloak.Treatment:

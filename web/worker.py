@@ -1,10 +1,11 @@
 """A worker process: one job after another from stdin, what becomes of them to stdout, as JSON lines. No pickles.
 
-    <- {"id": "5f...", "kind": "protect", "folder": "/...", "options": {...}, "max_pixels": 64000000}
+    <- {"id": "5f...", "kind": "protect", "folder": "/...", "options": {...}, "most": {"max_pixels": 64000000, ...}}
     -> {"share": 0.4, "words": "1 of 3 faces, step 8 of 40"}
     -> {"outcome": {...}}  or  {"failed": "no-face", "detail": "..."}  or  {"broken": "KeyError work.py:80"}
 
-A process of its own can be killed: for a cancelled job, for one that takes too long, or by the system for its memory.
+A process of its own can be ended: for a cancelled job, for one that takes too long, or by the system for its memory.
+Told to end (SIGTERM, or the end of stdin) it ends in the middle of a job, and the encoder that it may have started too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -19,32 +21,48 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from cloak import CloakError
+from web.failures import Failed, failure
+from web.kinds import Most
 from web.logs import where
-from web.work import WORK, Failed, Work, failure, load
+from web.work import WORK, Work, load
 
 _BETWEEN_REPORTS_S = 0.25
 _NICE = 5  # so that answers come while a photo is worked on
+_GRACE_S = 5.0  # from being told to end until it ends whatever it is doing
 
 
-def main(kinds: Mapping[str, Work] = WORK, preload: Callable[[], object] = load) -> None:
-    """Until stdin ends, which it does when the service goes or is killed: nobody is left to work for then."""
+def main(kinds: Mapping[str, Work] = WORK, preload: Callable[[str], object] = load) -> None:
+    """Until stdin ends, which it does when the service goes or is killed: nobody is left to work for then.
+
+    The first word of the command line, if there is one, is the line whose jobs are done here.
+    """
+    signal.signal(signal.SIGTERM, _end)
     os.umask(0o077)
     if hasattr(os, "nice"):
         os.nice(_NICE)
     # What libraries print must not come between our lines
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    preload()  # seconds, which the first job need not wait for
+    preload((*sys.argv[1:], "photos")[0])  # seconds, which the first job need not wait for
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin, jobs), daemon=True).start()
-    while True:
-        _do(json.loads(jobs.get()), kinds, out)
+    try:
+        while True:
+            _do(json.loads(jobs.get()), kinds, out)
+    except SystemExit:
+        os._exit(0)  # threads of libraries may still be at work, and nobody waits for them
 
 
 def _read(lines: IO[str], jobs: queue.SimpleQueue[str]) -> None:
     for line in lines:
         jobs.put(line)
-    os._exit(0)  # in the middle of a job too
+    os.kill(os.getpid(), signal.SIGTERM)  # in the middle of a job too
+    time.sleep(_GRACE_S)
+    os._exit(0)
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit
 
 
 def _do(job: dict[str, Any], kinds: Mapping[str, Work], out: IO[str]) -> None:
@@ -59,7 +77,7 @@ def _do(job: dict[str, Any], kinds: Mapping[str, Work], out: IO[str]) -> None:
     try:
         os.chdir(job["folder"])
         try:
-            _say(out, {"outcome": kinds[job["kind"]](job["options"], job["max_pixels"], on_share)})
+            _say(out, {"outcome": kinds[job["kind"]](job["options"], Most(**job["most"]), on_share)})
         except CloakError as error:
             raise failure(type(error).__name__, str(error)) from error
     except Failed as failed:
