@@ -38,6 +38,8 @@ def happen(path, on_share):
         case "full":
             raise CloakError("photo.cloaked.jpg: cannot be written (No space left on device).")
         case "noface":
+            Path("looks").mkdir()  # where the engine keeps what it saw of a clip
+            Path("looks/seen").write_bytes(b"faces")
             raise NoFaceFound("photo: centerface finds no face, nothing was written.")
     return words[0]
 
