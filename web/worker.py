@@ -37,6 +37,13 @@ def main(kinds: Mapping[str, Work] = WORK, preload: Callable[[str], object] = lo
     The first word of the command line, if there is one, is the line whose jobs are done here.
     """
     signal.signal(signal.SIGTERM, _end)
+    try:
+        _work(kinds, preload)
+    except SystemExit:
+        os._exit(0)  # threads of libraries may still be at work, and nobody waits for them
+
+
+def _work(kinds: Mapping[str, Work], preload: Callable[[str], object]) -> None:
     os.umask(0o077)
     if hasattr(os, "nice"):
         os.nice(_NICE)
@@ -46,11 +53,8 @@ def main(kinds: Mapping[str, Work] = WORK, preload: Callable[[str], object] = lo
     preload((*sys.argv[1:], "photos")[0])  # seconds, which the first job need not wait for
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin, jobs), daemon=True).start()
-    try:
-        while True:
-            _do(json.loads(jobs.get()), kinds, out)
-    except SystemExit:
-        os._exit(0)  # threads of libraries may still be at work, and nobody waits for them
+    while True:
+        _do(json.loads(jobs.get()), kinds, out)
 
 
 def _read(lines: IO[str], jobs: queue.SimpleQueue[str]) -> None:
