@@ -36,11 +36,11 @@ def plan(options: Options, most: Most, on_share: OnShare) -> dict[str, Any]:
     made = cloak.plan_video(_CLIP, _PLAN, settings, on_progress=_telling(pace, clip, most))
     review = cloak.review_clip(_CLIP, made, on_damage=_ignored if options["allow_damage"] else None,
                                on_frame=lambda done: pace.tell("picturing", done, made.frames))
-    files: dict[str, str] = {}
+    views: dict[str, dict[str, str]] = {}
 
     def kept(name: str, data: bytes) -> str:
         Path(name).write_bytes(data)
-        files[name] = "image/jpeg"
+        views[name] = {"file": name, "media_type": "image/jpeg"}
         return name
 
     tracks = [{
@@ -55,7 +55,7 @@ def plan(options: Options, most: Most, on_share: OnShare) -> dict[str, Any]:
         "picture": kept(f"frame-{moment.frame}.jpg", moment.picture),
         "boxes": [{"track": number, "box": [round(v, 1) for v in box]} for number, box in moment.boxes],
     } for moment in review.moments]
-    return {"tracks": tracks, "moments": moments, "files": files, "plan": PLAN, "frames": made.frames,
+    return {"tracks": tracks, "moments": moments, "views": views, "plan": PLAN, "frames": made.frames,
             **_clip_facts(clip, made.sha256)}
 
 

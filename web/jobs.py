@@ -210,10 +210,10 @@ class Service:
         """(file, media type) of one of the pictures a job has made. Raises Problem where there is none."""
         if job.state in DELETED:
             raise gone(job)
-        files = (job.outcome or {}).get("files", {})
-        if name not in files:
+        view = (job.outcome or {}).get("views", {}).get(name)
+        if view is None:
             raise Problem("not-found", "this job has no such file.")
-        return self.folders.of(job.id) / name, files[name]
+        return self.folders.of(job.id) / view["file"], view["media_type"]
 
     def plan(self, job: Job) -> Path:
         """The plan of a job about a clip. Raises Problem where there is none, or not yet."""

@@ -67,7 +67,8 @@ def plan(options, most, on_share):
     Path("track-1-1.jpg").write_bytes(b"\xff\xd8 a face")
     track = {"number": 1, "from_s": 0.0, "to_s": 0.16, "frames": 5, "height_px": 12, "score": 0.9, "is_lost": False,
              "risks": ["small"], "decision": "hide", "style": None, "pictures": ["track-1-1.jpg"]}
-    return {**known, "tracks": [track], "moments": [], "files": {"track-1-1.jpg": "image/jpeg"}}
+    return {**known, "tracks": [track], "moments": [],
+            "views": {"track-1-1.jpg": {"file": "track-1-1.jpg", "media_type": "image/jpeg"}}}
 
 
 def render(options, most, on_share):
