@@ -322,10 +322,7 @@ def _lend(service: Service, owner: str, kind: kinds.Kind, upload: uploads.Upload
         if "plan" not in kind.optional or {"clip", "plan"} & set(upload.files):
             raise Problem("invalid", "plan_of stands for the parts 'clip' and 'plan' of a video job, which came too or "
                                      "are not needed. Nothing was kept.")
-        job = service.find(owner, upload.fields["plan_of"])
-        plan = service.plan(job)
-        upload.files["clip"] = service.lend(job, folder, "clip", sha256=(job.outcome or {}).get("sha256"))
-        upload.files["plan"] = service.lend(job, folder, "plan", file=plan.name)
+        upload.files |= service.lend_clip(service.find(owner, upload.fields["plan_of"]), folder)
 
 
 async def _check_clip(service: Service, upload: uploads.Upload, options: dict[str, Any]) -> None:

@@ -124,7 +124,8 @@ def _too_long(most: Most) -> Failed:
 
 def _clip_facts(clip: cloak.Clip, sha256: str) -> dict[str, Any]:
     return {"size": list(clip.size), "sha256": sha256,
-            "duration_s": None if clip.duration_s is None else round(clip.duration_s, 3)}
+            "duration_s": None if clip.duration_s is None else round(clip.duration_s, 3),
+            "container": cloak.clip_suffix_of(_CLIP).removeprefix(".")}
 
 
 def _look(options: Options, given: cloak.Plan | None) -> cloak.ClipLook | None:

@@ -179,6 +179,16 @@ class Service:
             raise Problem("gone", "the files of that job are gone. Nothing was kept. Send them again.") from None
         return Received(lent, self.name(job, part), sha256 or _sha256_of(lent), lent.stat().st_size)
 
+    def lend_clip(self, job: Job, folder: Path) -> dict[str, Received]:
+        """The clip of a job and its plan as it is now, as the parts of a `video` job in `folder`.
+
+        Raises:
+            Problem: there is no plan, or not yet, or the files are gone.
+        """
+        plan = self.plan(job)
+        return {"clip": self.lend(job, folder, "clip", sha256=(job.outcome or {}).get("sha256")),
+                "plan": self.lend(job, folder, "plan", file=plan.name)}
+
     def place(self, job: Job) -> int | None:
         return self.store.place(job, of_line(KINDS[job.kind].line))
 

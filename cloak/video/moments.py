@@ -21,7 +21,7 @@ from cloak.video.types import Box, Plan
 
 _LONGEST_PX, _SIDE_PX = 960, 160
 # So many frames at even distances, to scrub through, and so many of those in which something may be wrong
-_EVEN, _RISKY = 40, 40
+_EVEN, _RISKY = 60, 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,11 +62,16 @@ class Pages:
             raise _error(texts.ERROR_TITLE, texts.TAB_CLOSED)
         return tab
 
-    def hand_in(self, tab: Tab, kind: str, options: dict[str, Any], *, photo_of: str) -> Job:
-        """A job on the file of an earlier job of the same tab. Raises Problem."""
+    def hand_in(self, tab: Tab, kind: str, options: dict[str, Any], *, photo_of: str | None = None,
+                plan_of: str | None = None) -> Job:
+        """A job on the photo of an earlier job of the same tab, or on its clip with the plan. Raises Problem."""
         service, keep_s = self.service, float(self.service.settings.keep_s)
         with service.uploading(tab.owner) as (id, folder):
-            upload = Upload(files={"file": service.lend(service.find(tab.owner, photo_of), folder)})
+            if photo_of is not None:
+                upload = Upload(files={"file": service.lend(service.find(tab.owner, photo_of), folder, "file")})
+            else:
+                assert plan_of is not None
+                upload = Upload(files=service.lend_clip(service.find(tab.owner, plan_of), folder))
             return service.submit(id, owner=tab.owner, kind=kind, options=options, upload=upload, keep_s=keep_s,
                                   key_hash=None, fingerprint=api.fingerprint(kind, options, keep_s, upload))
 
@@ -83,7 +88,8 @@ def mount(app: FastAPI, pages: Pages) -> None:
     """Adds the page to the application."""
     gr.mount_gradio_app(
         app, _blocks(pages), path=ROOT, footer_links=[], run_history=False, show_error=False, ssr_mode=False, pwa=False,
-        enable_monitoring=False, mcp_server=False, allowed_paths=[], theme=look.THEME, css=parts.asset("look.css"),
+        enable_monitoring=False, mcp_server=False, allowed_paths=[], theme=look.THEME,
+        css=parts.asset("look.css") + parts.asset("clip.css"),
         head=look.HEAD + f"<script>{parts.asset('common.js')}</script>")
 
 

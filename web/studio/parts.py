@@ -36,7 +36,7 @@ def script(name: str, words: Mapping[str, str]) -> str:
 
 
 def drop(pages: Pages, kind: str, wanted: Mapping[str, str], *, several: bool = False, button: str | None = None,
-         help: str = "", accept: str = ACCEPTED, elem_id: str | None = None) -> gr.HTML:
+         help: str = "", accept: str = ACCEPTED, max_bytes: int | None = None, elem_id: str | None = None) -> gr.HTML:
     """Where files are dropped, chosen or pasted. Each upload becomes a job of the tab, without Gradio in between.
 
     Its `upload` event comes after every job that was handed in; its value is then `{"jobs": [id, ...]}`, newest last.
@@ -47,11 +47,12 @@ def drop(pages: Pages, kind: str, wanted: Mapping[str, str], *, several: bool = 
         several: many files, each a job of its own. Only with one part.
         button: what starts the upload. Without it files are sent as soon as they are there.
         accept: what the file dialog offers.
+        max_bytes: of one file; what the service takes of a photo where none is given.
     """
     return gr.HTML(
         {"jobs": []}, html_template='<div class="fc-drop"></div>', js_on_load=script("drop.js", texts.DROP),
         elem_id=elem_id, apply_default_css=False, kind=kind, wanted=dict(wanted), several=several, button=button,
-        help=help, accept=accept, max_bytes=pages.service.settings.max_upload_bytes)
+        help=help, accept=accept, max_bytes=max_bytes or pages.service.settings.max_upload_bytes)
 
 
 def paragraph(words: str, *, kind: str = "note") -> str:

@@ -26,7 +26,6 @@ PHOTO_TAB = "Photo"
 VIDEO_TAB = "Video"
 CHECK_TAB = "Check"
 LEAVE = "Delete everything and leave"
-VIDEO_LATER = "Clips are covered with the command `cloak video` for now."
 
 # --- what goes wrong ---
 ERROR_TITLE = "That did not work"
@@ -131,6 +130,56 @@ NUMBERS_HELP = ("How alike the face and the original are to a recogniser, from -
 MATCH = MappingProxyType({True: "still matched", False: "not matched"})
 NOTES = "What this does not say"
 _NUMBERS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+# --- video page ---
+A_CLIP = "a clip"
+VIDEO_HELP = ("MP4, MOV, MKV, WebM, AVI and more, up to {megabytes} MB and {minutes} minutes. Your file is never "
+              "changed; you get a copy.")
+VIDEO_ADVICE = ("**A program looks for faces, and misses some:** most of all small, dark, turned and half hidden ones. "
+                "One frame is enough to name somebody. Look through what was found here, then watch the whole clip "
+                "before you publish it. Voices, clothes and places tell who somebody is too.")
+CLIP_LOOKING = "Looking for faces in every part of the clip ..."
+CLIP_WORKING = "Covering faces ..."
+CLIP = MappingProxyType({
+    "none": "No face was found. That does not prove that there is none: look through the clip, and cover what you see.",
+    "one": "1 face was followed. It is hidden unless you keep it.",
+    "several": "{count} tracks were followed, each one face through one shot; somebody who is seen twice has two. "
+               "Everybody is hidden whom you do not keep.",
+    "careful": "Keep a track only where all its pictures show the same person: a track can pass from one to another.",
+    "tracks": "Who was found, the most doubtful first", "track": "Track {number}", "span": "{from} to {to}",
+    "hide": "Hide", "keep": "Keep", "show": "Show track {number} in the clip",
+    "through": "Look through the clip", "slider": "Time in the clip", "at": "{time} of {end}",
+    "picture": "The clip at {time}. Boxes show whom the program found: {count}.",
+    "risky": "Look here first ({count})", "next_risk": "Next", "draw": "Cover another area",
+    "draw_hint": "Draw a box on the picture.", "area": "Area {number}", "area_name": "Area {number}, covered",
+    "area_keys": "Arrow keys move it, with Shift they change its size, Delete removes it.",
+    "from": "from second", "to": "to second", "starts": "Starts at the picture", "ends": "Ends at the picture",
+    "remove": "Remove",
+})
+STYLE_LABEL = "Hide with"
+STYLE_INFO = "Solid lets nothing through. The others keep some colours, from which people can be guessed."
+STYLES = (("Solid", "solid"), ("Mosaic", "mosaic"), ("Blur", "blur"), ("Ring", "ring"))
+AUDIO_LABEL = "Sound"
+AUDIO_INFO = "Voices identify people too."
+AUDIO = (("Keep the sound", "keep"), ("Remove the sound", "drop"))
+PARANOID_LABEL = "Cover the whole picture while a face is lost from sight"
+CLIP_START = "Cover these faces"
+CLIP_REMOVE = "Remove this clip"
+CLIP_NAME = "clip"
+CLIP_RESULT = "What a second look at the written clip found"
+CLIP_LOOK = "Look before you publish: what may be an uncovered face was seen."
+CLIP_TROUBLE = "Look before you publish: the written clip is not quite as it should be."
+CLIP_KEPT = "Nobody was covered. Whoever searches for the people in this clip finds them."
+CLIP_NOTHING = "The second look found no other face. It misses some, as the first does: watch the whole clip."
+CLIP_FOUND = "{start} to {end}"
+CLIP_SHOW = "Show {start}"
+CLIP_KEPT_TRACKS = "Kept uncovered, as you chose: track {numbers}."
+CLIP_PREVIEW = "The written clip"
+CLIP_NO_PREVIEW = "Where your browser cannot play it, download it and watch it in a player."
+CLIP_NOTES = "What was left out or changed"
+CLIP_DOWNLOAD = "Download {name}"
+CLIP_REPORT = "Download the report"
+CLIP_DELETED_LATER = "After the download everything of this clip is deleted here within {minutes} minutes."
 
 # --- check page ---
 CHECK_ADVICE = ("**Is the face still matched in the file that was published?** Give the file as it will be or was "

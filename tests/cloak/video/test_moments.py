@@ -51,12 +51,11 @@ def test_one_pass_gives_pictures_of_tracks_and_of_frames_to_scrub_through(make_c
     (row,) = review.rows
     assert row.track.number == 1 and len(row.pictures) == 5 and row.start_s == pytest.approx(0.4)
     numbers = [moment.frame for moment in review.moments]
-    assert numbers == sorted(numbers) and {0, 8, 22, 59} <= set(numbers) and len(numbers) >= 40
+    assert numbers == list(range(60))
     assert told[-1] == 60
     moment = next(moment for moment in review.moments if moment.frame == 22)
     assert moment.seconds == pytest.approx(0.88) and moment.why and moment.boxes == () and moment.size == (64, 48)
-    assert [box for m in review.moments if m.frame == 15 for box in m.boxes] == [(1, (10.0, 8.0, 42.0, 40.0))] or (
-        15 not in numbers)
+    assert [box for m in review.moments if m.frame == 15 for box in m.boxes] == [(1, (10.0, 8.0, 42.0, 40.0))]
     with Image.open(io.BytesIO(moment.picture)) as picture:  # that frame and no other, nothing drawn on it
         grey = np.asarray(picture.convert("L")).astype(float)
     alike = [np.corrcoef(grey.ravel(), planes[0].ravel())[0, 1] for planes in pictures]
