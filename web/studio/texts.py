@@ -148,13 +148,13 @@ CLIP = MappingProxyType({
     "careful": "Keep a track only where all its pictures show the same person: a track can pass from one to another.",
     "tracks": "Who was found, the most doubtful first", "track": "Track {number}", "span": "{from} to {to}",
     "hide": "Hide", "keep": "Keep", "show": "Show track {number} in the clip",
-    "through": "Look through the clip", "slider": "Time in the clip", "at": "{time} of {end}",
+    "slider": "Time in the clip", "at": "{time} of {end}",
     "picture": "The clip at {time}. Boxes show whom the program found: {count}.",
-    "risky": "Look here first ({count})", "next_risk": "Next", "draw": "Cover another area",
+    "risky": "Look here first ({count})", "draw": "Cover another area",
     "draw_hint": "Draw a box on the picture.", "area": "Area {number}", "area_name": "Area {number}, covered",
     "area_keys": "Arrow keys move it, with Shift they change its size, Delete removes it.",
     "from": "from second", "to": "to second", "starts": "Starts at the picture", "ends": "Ends at the picture",
-    "remove": "Remove",
+    "end": "the end", "remove": "Remove",
 })
 STYLE_LABEL = "Hide with"
 STYLE_INFO = "Solid lets nothing through. The others keep some colours, from which people can be guessed."
@@ -165,7 +165,6 @@ AUDIO = (("Keep the sound", "keep"), ("Remove the sound", "drop"))
 PARANOID_LABEL = "Cover the whole picture while a face is lost from sight"
 CLIP_START = "Cover these faces"
 CLIP_REMOVE = "Remove this clip"
-CLIP_NAME = "clip"
 CLIP_RESULT = "What a second look at the written clip found"
 CLIP_LOOK = "Look before you publish: what may be an uncovered face was seen."
 CLIP_TROUBLE = "Look before you publish: the written clip is not quite as it should be."
@@ -173,7 +172,6 @@ CLIP_KEPT = "Nobody was covered. Whoever searches for the people in this clip fi
 CLIP_NOTHING = "The second look found no other face. It misses some, as the first does: watch the whole clip."
 CLIP_FOUND = "{start} to {end}"
 CLIP_SHOW = "Show {start}"
-CLIP_KEPT_TRACKS = "Kept uncovered, as you chose: track {numbers}."
 CLIP_PREVIEW = "The written clip"
 CLIP_NO_PREVIEW = "Where your browser cannot play it, download it and watch it in a player."
 CLIP_NOTES = "What was left out or changed"

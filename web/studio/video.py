@@ -226,8 +226,6 @@ def _result(pages: Pages, tab: Tab, job: Job) -> str:
     report, found = document["report"], document["found_again"]
     kind, sentence = headline(report, found)
     lines = [f"<p>{escape(report['words'])}</p>"]
-    if kept := [str(track["number"]) for track in report["tracks"] if track["decision"] == "keep"]:
-        lines.append(f"<p>{escape(texts.CLIP_KEPT_TRACKS.format(numbers=', '.join(kept)))}</p>")
     if found:
         lines.append(_times(found))
     minutes = round(min(pages.access.after_download_s, max(0.0, job.expires - time.time())) / 60) or 1

@@ -128,7 +128,7 @@ function build() {
     if (event.detail === 0) addArea([0.4 * width, 0.35 * height, 0.2 * width, 0.3 * height], true); // by keyboard
     else setDrawing(!isDrawing);
   } }, t.draw);
-  list.append(areas, draw, hint);
+  left.append(draw, hint, areas);
 
   function setDrawing(on) {
     isDrawing = on;
@@ -170,7 +170,7 @@ function build() {
       const label = fc.words(t.area, { number: index + 1 });
       const seconds = (key, empty) => {
         const input = make("input", { type: "number", min: "0", max: clip.end_s.toFixed(1), step: "0.1", class: "fc-seconds",
-          value: area[key] === null ? empty : String(area[key]), onchange: () => {
+          placeholder: key === "to_s" ? t.end : null, value: area[key] === null ? empty : String(area[key]), onchange: () => {
             const said = Number(input.value);
             const isNone = input.value === "" || !Number.isFinite(said) || said < 0;
             area[key] = isNone ? (key === "to_s" ? null : 0) : said;
@@ -192,7 +192,7 @@ function build() {
         share();
       } }, words);
       areas.append(make("fieldset", { class: "fc-track fc-area-times", "data-area": index + 1 }, make("legend", {}, label),
-        make("label", {}, `${t.from} `, seconds("from_s", "0")), make("label", {}, `${t.to} `, seconds("to_s", clip.end_s.toFixed(1))),
+        make("label", {}, `${t.from} `, seconds("from_s", "0")), make("label", {}, `${t.to} `, seconds("to_s", "")),
         make("div", { class: "fc-many" }, at("from_s", t.starts), at("to_s", t.ends),
           make("button", { class: "fc-button fc-small", type: "button", onclick: () => removeArea(index) }, t.remove))));
     });
