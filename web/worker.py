@@ -31,10 +31,13 @@ _NICE = 5  # so that answers come while a photo is worked on
 _GRACE_S = 5.0  # from being told to end until it ends whatever it is doing
 
 
-def main(kinds: Mapping[str, Work] = WORK, preload: Callable[[str], object] = load) -> None:
+def main(kinds: Mapping[str, Work] = WORK, preload: Callable[[], object] | None = None) -> None:
     """Until stdin ends, which it does when the service goes or is killed: nobody is left to work for then.
 
     The first word of the command line, if there is one, is the line whose jobs are done here.
+
+    Args:
+        preload: instead of what the jobs of that line need.
     """
     signal.signal(signal.SIGTERM, _end)
     try:
@@ -43,14 +46,18 @@ def main(kinds: Mapping[str, Work] = WORK, preload: Callable[[str], object] = lo
         os._exit(0)  # threads of libraries may still be at work, and nobody waits for them
 
 
-def _work(kinds: Mapping[str, Work], preload: Callable[[str], object]) -> None:
+def _work(kinds: Mapping[str, Work], preload: Callable[[], object] | None) -> None:
     os.umask(0o077)
     if hasattr(os, "nice"):
         os.nice(_NICE)
     # What libraries print must not come between our lines
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    preload((*sys.argv[1:], "photos")[0])  # seconds, which the first job need not wait for
+    # Seconds, which the first job need not wait for
+    if preload is None:
+        load((*sys.argv[1:], "photos")[0])
+    else:
+        preload()
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(sys.stdin, jobs), daemon=True).start()
     while True:

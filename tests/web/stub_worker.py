@@ -81,4 +81,4 @@ def render(options, most, on_share):
 
 
 if __name__ == "__main__":
-    main({"detect": act, "protect": act, "check": act, "video-plan": plan, "video": render}, preload=lambda line: None)
+    main({"detect": act, "protect": act, "check": act, "video-plan": plan, "video": render}, preload=lambda: None)
