@@ -185,11 +185,11 @@ def _wanted(pages: Pages, tab: Tab, desk: Desk) -> dict[str, dict[str, Any]]:
     elif state == "looking":
         message, wanted["cancel"] = parts.waiting(pages, look, texts.CLIP_LOOKING), {"visible": True}
     elif state == "failed":
-        message = parts.failure(job if job is not None and look.state == "done" else look)
+        message = _failure(job if job is not None and look.state == "done" else look)
         wanted["remove"] = {"visible": True}
     elif state == "choosing":
         if job is not None:
-            message = parts.failure(job)
+            message = _failure(job)
         wanted["choose"] = wanted["start"] = wanted["remove"] = {"visible": True}
         wanted["clip"] = _choosing(pages, tab, desk, look)
     elif state == "working":
@@ -202,6 +202,12 @@ def _wanted(pages: Pages, tab: Tab, desk: Desk) -> dict[str, dict[str, Any]]:
     if message:
         wanted["message"] = {"visible": True, "value": message}
     return wanted
+
+
+def _failure(job: Job) -> str:
+    """As of photos, but for words that speak of one."""
+    words = texts.CLIP_PROBLEMS.get(job.problem["code"]) if job.problem is not None else None
+    return parts.failure(job) if words is None else parts.paragraph(words, kind="wrong")
 
 
 def _choosing(pages: Pages, tab: Tab, desk: Desk, look: Job) -> dict[str, Any]:
