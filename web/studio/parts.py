@@ -114,5 +114,6 @@ def failure(job: Job) -> str:
         return paragraph(texts.GONE, kind="wrong")
     problem = job.problem
     # The engine calls the file by our name for it, and says what was not written
-    words = texts.PROBLEM.format(title=problem["title"], detail=problem["detail"].removeprefix("photo: ").removeprefix("clip: "))
+    detail = problem["detail"].removeprefix("photo: ").removeprefix("clip: ")
+    words = texts.PROBLEM.format(title=problem["title"], detail=detail)
     return paragraph(texts.PROBLEMS.get(problem["code"], words), kind="wrong")

@@ -166,9 +166,10 @@ PARANOID_LABEL = "Cover the whole picture while a face is lost from sight"
 CLIP_START = "Cover these faces"
 CLIP_REMOVE = "Remove this clip"
 CLIP_PROBLEMS = MappingProxyType({
-    "no-face": "No face was found, so nothing was written. That does not prove that there is none: look through the clip, "
-               "and cover what you see.",
-    "clip-unreadable": "This is not a video that can be read, or it is damaged or cut off. Copy it from the camera again.",
+    "no-face": "No face was found, so nothing was written. That does not prove that there is none: look through the "
+               "clip, and cover what you see.",
+    "clip-unreadable": "This is not a video that can be read, or it is damaged or cut off. Copy it from the camera "
+                       "again.",
     "worker-killed": "The work on this clip ended before it was done, perhaps for want of memory. Nothing was written.",
     "took-too-long": "This took too long and was stopped. Nothing was written. Use a shorter clip.",
 })
