@@ -180,6 +180,9 @@ CLIP_KEPT = "Nobody was covered. Whoever searches for the people in this clip fi
 CLIP_NOTHING = "The second look found no other face. It misses some, as the first does: watch the whole clip."
 CLIP_FOUND = "{start} to {end}"
 CLIP_SHOW = "Show {start}"
+CLIP_COVER_FOUND = "Cover these places too"
+CLIP_COVERED_FOUND = ("Where the second look saw something, there are areas now, for half a second before and after. "
+                      "Look at them, then cover the faces again.")
 CLIP_PREVIEW = "The written clip"
 CLIP_NO_PREVIEW = "Where your browser cannot play it, download it and watch it in a player."
 CLIP_NOTES = "What was left out or changed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _ACCEPTED = ".mp4,.m4v,.mov,.mkv,.webm,.avi,.mts,.m2ts,.mpg,.mpeg,.3gp,video/*"
 _MOST_FOUND = 200  # times that are listed; more are in the report
+_AROUND_S = 0.5  # the second look sees one frame in ten
 
 
 @dataclass(slots=True)
@@ -57,11 +59,12 @@ def build(pages: Pages) -> None:
     result = gr.HTML("", apply_default_css=False, visible=False, js_on_load=parts.asset("seek.js"),
                      elem_id="fc-clip-result")
     with gr.Row(elem_classes="fc-buttons"):
+        cover = gr.Button(texts.CLIP_COVER_FOUND, visible=False, elem_id="fc-clip-cover")
         again = gr.Button(texts.AGAIN, visible=False, elem_id="fc-clip-again")
         remove = gr.Button(texts.CLIP_REMOVE, visible=False, elem_id="fc-clip-remove")
     timer = gr.Timer(0.5, active=False)
     screen = parts.Screen(bring=bring, message=message, choose=choose, clip=clip, start=start, cancel=cancel,
-                          result=result, again=again, remove=remove, timer=timer)
+                          result=result, cover=cover, again=again, remove=remove, timer=timer)
 
     def shown(tab: Tab) -> list[Any]:
         desk = tab.desk(Desk)
@@ -106,6 +109,15 @@ def build(pages: Pages) -> None:
             desk.job, desk.message = None, ""
         return shown(tab)
 
+    async def on_cover(tab: Tab) -> list[Any]:
+        desk = tab.desk(Desk)
+        if desk.job is not None and (outcome := pages.job(tab, desk.job).outcome or {}).get("found_again"):
+            areas = [*desk.wish.get("areas", []), *map(_area_of, outcome["found_again"][:_MOST_FOUND])]
+            pages.service.delete(pages.job(tab, desk.job))
+            desk.wish = {**desk.wish, "key": desk.look, "areas": areas}
+            desk.job, desk.message = None, texts.CLIP_COVERED_FOUND
+        return shown(tab)
+
     async def on_remove(tab: Tab) -> list[Any]:
         desk = tab.desk(Desk)
         _drop(pages, tab, desk)
@@ -115,7 +127,7 @@ def build(pages: Pages) -> None:
     for event, act, inputs in (
             (drop.upload, on_upload, [drop]), (timer.tick, on_tick, []),
             (start.click, on_start, [clip, style, audio, paranoid]), (cancel.click, on_cancel, []),
-            (again.click, on_again, []), (remove.click, on_remove, [])):
+            (cover.click, on_cover, []), (again.click, on_again, []), (remove.click, on_remove, [])):
         event(pages.handler(act), inputs, screen.outputs, show_progress="hidden", api_visibility="private",
               trigger_mode="once" if act is on_tick else "multiple")
     clip.change(pages.handler(on_wish), [clip], [], show_progress="hidden", api_visibility="private",
@@ -151,6 +163,14 @@ def _start(pages: Pages, tab: Tab, desk: Desk, style: str, audio: str, paranoid:
     desk.job = pages.hand_in(tab, "video", as_json(wish), plan_of=desk.look).id
 
 
+def _area_of(found: dict[str, Any]) -> dict[str, Any]:
+    """Where the second look saw something, as an area that covers it for a little longer."""
+    x1, y1, x2, y2 = found["box"]
+    return {"x": math.floor(x1), "y": math.floor(y1), "width": max(math.ceil(x2 - math.floor(x1)), 1),
+            "height": max(math.ceil(y2 - math.floor(y1)), 1), "from_s": round(max(found["from_s"] - _AROUND_S, 0.0), 1),
+            "to_s": round(found["to_s"] + _AROUND_S, 1)}
+
+
 # --- what the page shows ------------------------------------------------------------------------------------------
 
 
@@ -174,7 +194,7 @@ def _wanted(pages: Pages, tab: Tab, desk: Desk) -> dict[str, dict[str, Any]]:
     """Name of a component -> what it should show."""
     state = _state(pages, tab, desk)
     hidden: dict[str, Any] = {"visible": False}
-    wanted = {name: hidden for name in ("message", "choose", "start", "cancel", "result", "again", "remove")}
+    wanted = {name: hidden for name in ("message", "choose", "start", "cancel", "result", "cover", "again", "remove")}
     wanted["timer"] = {"active": state in ("looking", "working")}
     wanted["bring"] = {"visible": state in ("empty", "failed")}
     message = parts.paragraph(desk.message) if desk.message else ""
@@ -199,6 +219,7 @@ def _wanted(pages: Pages, tab: Tab, desk: Desk) -> dict[str, dict[str, Any]]:
         assert job is not None
         wanted["result"] = {"visible": True, "value": _result(pages, tab, job)}
         wanted["again"] = wanted["remove"] = {"visible": True}
+        wanted["cover"] = {"visible": bool((job.outcome or {}).get("found_again"))}
     if message:
         wanted["message"] = {"visible": True, "value": message}
     return wanted

@@ -73,9 +73,11 @@ function build() {
     show(gaps.indexOf(Math.min(...gaps)));
   }
 
+  const buttons = make("div", { class: "fc-many" });
+  left.append(buttons);
   const risky = clip.moments.flatMap((moment, index) => (moment.why ? [index] : []));
   if (risky.length) {
-    left.append(make("button", { class: "fc-button fc-risky", type: "button", onclick: () => {
+    buttons.append(make("button", { class: "fc-button fc-risky", type: "button", onclick: () => {
       show(risky.find((index) => index > here) ?? risky[0]);
     } }, fc.words(t.risky, { count: risky.length })));
     slider.setAttribute("list", `moments-${clip.key}`);
@@ -90,7 +92,7 @@ function build() {
     for (const box of frame.querySelectorAll(`.fc-face[data-track="${number}"]`)) {
       box.dataset.how = how;
       box.title = `${fc.words(t.track, { number })}: ${t[how]}`;
-      box.querySelector("span").textContent = `${number} ${t[how]}`;
+      box.querySelector("span").textContent = how === "hide" ? String(number) : `${number} ${t[how]}`; // crowds have many
     }
     const radio = root.querySelector(`input[name="${name(number)}"][value="${how}"]`);
     if (radio) radio.checked = true;
@@ -128,7 +130,8 @@ function build() {
     if (event.detail === 0) addArea([0.4 * width, 0.35 * height, 0.2 * width, 0.3 * height], true); // by keyboard
     else setDrawing(!isDrawing);
   } }, t.draw);
-  left.append(draw, hint, areas);
+  buttons.append(draw);
+  left.append(hint, areas);
 
   function setDrawing(on) {
     isDrawing = on;
