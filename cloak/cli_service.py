@@ -56,11 +56,14 @@ def serve(
     keep: Annotated[int, typer.Option(metavar="SECONDS", help="From upload to the deletion of everything.")] = 3600,
     max_megabytes: Annotated[int, typer.Option(metavar="N", help="Of one upload.")] = 100,
     max_megapixels: Annotated[int, typer.Option(metavar="N", help="Of one photo.")] = 64,
+    max_clip_megabytes: Annotated[int, typer.Option(metavar="N", help="Of one clip.")] = 2048,
+    max_clip_seconds: Annotated[int, typer.Option(metavar="N", help="That a clip lasts.")] = 600,
 ) -> None:
     """See `SERVE`."""
     with edge(False, stopped=_STOPPED):
         settings = _settings(folder, host=host, port=port, workers=workers, keep_s=keep,
-                             max_upload_bytes=max_megabytes * 2**20, max_pixels=max_megapixels * 1_000_000)
+                             max_upload_bytes=max_megabytes * 2**20, max_pixels=max_megapixels * 1_000_000,
+                             max_clip_bytes=max_clip_megabytes * 2**20, max_clip_s=float(max_clip_seconds))
         serving = _web("serving")
         if not serving.may_start(settings):
             complain("no token yet, so nobody can use the service. Make one with `cloak token create NAME`")

@@ -187,6 +187,7 @@ CLIP_PREVIEW = "The written clip"
 CLIP_NO_PREVIEW = "Where your browser cannot play it, download it and watch it in a player."
 CLIP_NOTES = "What was left out or changed"
 CLIP_DOWNLOAD = "Download {name}"
+CLIP_DOWNLOAD_ALL_THE_SAME = "Download {name} all the same"
 CLIP_REPORT = "Download the report"
 CLIP_DELETED_LATER = "After the download everything of this clip is deleted here within {minutes} minutes."
 

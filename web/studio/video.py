@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ACCEPTED = ".mp4,.m4v,.mov,.mkv,.webm,.avi,.mts,.m2ts,.mpg,.mpeg,.3gp,video/*"
 _MOST_FOUND = 200  # times that are listed; more are in the report
+_ROOM = 0.5  # around a face, in sizes of it
 _AROUND_S = 0.5  # the second look sees one frame in ten
 
 
@@ -59,7 +60,7 @@ def build(pages: Pages) -> None:
     result = gr.HTML("", apply_default_css=False, visible=False, js_on_load=parts.asset("seek.js"),
                      elem_id="fc-clip-result")
     with gr.Row(elem_classes="fc-buttons"):
-        cover = gr.Button(texts.CLIP_COVER_FOUND, visible=False, elem_id="fc-clip-cover")
+        cover = gr.Button(texts.CLIP_COVER_FOUND, variant="primary", visible=False, elem_id="fc-clip-cover")
         again = gr.Button(texts.AGAIN, visible=False, elem_id="fc-clip-again")
         remove = gr.Button(texts.CLIP_REMOVE, visible=False, elem_id="fc-clip-remove")
     timer = gr.Timer(0.5, active=False)
@@ -164,11 +165,12 @@ def _start(pages: Pages, tab: Tab, desk: Desk, style: str, audio: str, paranoid:
 
 
 def _area_of(found: dict[str, Any]) -> dict[str, Any]:
-    """Where the second look saw something, as an area that covers it for a little longer."""
+    """Where the second look saw something, as an area with room around it, for a little longer: faces move."""
     x1, y1, x2, y2 = found["box"]
-    return {"x": math.floor(x1), "y": math.floor(y1), "width": max(math.ceil(x2 - math.floor(x1)), 1),
-            "height": max(math.ceil(y2 - math.floor(y1)), 1), "from_s": round(max(found["from_s"] - _AROUND_S, 0.0), 1),
-            "to_s": round(found["to_s"] + _AROUND_S, 1)}
+    room = _ROOM * max(x2 - x1, y2 - y1)
+    left, top = math.floor(x1 - room), math.floor(y1 - room)
+    return {"x": left, "y": top, "width": math.ceil(x2 + room) - left, "height": math.ceil(y2 + room) - top,
+            "from_s": round(max(found["from_s"] - _AROUND_S, 0.0), 1), "to_s": round(found["to_s"] + _AROUND_S, 1)}
 
 
 # --- what the page shows ------------------------------------------------------------------------------------------
@@ -252,14 +254,16 @@ def _result(pages: Pages, tab: Tab, job: Job) -> str:
     document = documents.job_document(pages.service, job)
     report, found = document["report"], document["found_again"]
     kind, sentence = headline(report, found)
+    is_wrong = kind == "wrong"
+    download = texts.CLIP_DOWNLOAD_ALL_THE_SAME if is_wrong else texts.CLIP_DOWNLOAD
+    look = "fc-button" if is_wrong else "fc-button fc-primary"
     lines = [f"<p>{escape(report['words'])}</p>"]
     if found:
         lines.append(_times(found))
     minutes = round(min(pages.access.after_download_s, max(0.0, job.expires - time.time())) / 60) or 1
     lines.append(
-        f'<p class="fc-downloads"><a class="fc-button fc-primary" id="fc-clip-download" download '
-        f'href="{escape(pages.url(tab, job, "result"))}">'
-        f'{escape(texts.CLIP_DOWNLOAD.format(name=report["output"]))}</a> '
+        f'<p class="fc-downloads"><a class="{look}" id="fc-clip-download" download '
+        f'href="{escape(pages.url(tab, job, "result"))}">{escape(download.format(name=report["output"]))}</a> '
         f'<a class="fc-button" id="fc-clip-download-report" download href="{escape(pages.url(tab, job, "report"))}">'
         f"{escape(texts.CLIP_REPORT)}</a></p>"
         f'<p class="fc-help">{escape(texts.CLIP_DELETED_LATER.format(minutes=minutes))}</p>')
