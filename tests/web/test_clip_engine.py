@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from web import clip_work
+from web.kinds import Most, VideoOptions, as_json
+
 from .clip_maker import FRAMES, LEFT, RIGHT, SIZE, is_as_it_was, is_covered, rgb_of, run_ffmpeg, two_faces
 from .conftest import eventually, running
 from .test_engine import NO_NETWORK, as_file, sys
@@ -140,6 +143,27 @@ def test_what_the_engine_refuses_is_a_problem_without_a_path_and_keeps_nothing(s
         assert list((service.folder / "jobs" / job["id"]).iterdir()) == []
 
 
+def test_a_job_that_is_taken_up_again_writes_over_what_the_first_try_left(march, tmp_path, monkeypatch):
+    """As after a kill of the whole service: the folder is the same."""
+    monkeypatch.chdir(tmp_path)
+    Path("clip").write_bytes(march.read_bytes())
+    Path("given.json").write_text(json.dumps(plan_with_an_area(march, FRAMES)))
+    for name in ("plan.json", "clip.redacted.mp4", "clip.redacted.mp4.json", ".cloak-0123456789abcdef.part"):
+        Path(name).write_bytes(b"half of it")
+    most = Most(max_pixels=1, max_clip_pixels=200_000, max_clip_s=20)
+    outcome = clip_work.render(as_json(VideoOptions()), most, lambda share, words: None)
+    frames = rgb_of(tmp_path / outcome["result"]["file"])
+    assert len(frames) == FRAMES and all(frame[25, 25].max() < 40 for frame in frames)
+    assert json.loads(Path("clip.redacted.mp4.json").read_text())["regions"] == 1
+    assert len(json.loads(Path("plan.json").read_text())["areas"]) == 1
+
+
+def plan_with_an_area(clip, frames):
+    return {"schema": "facecloak-plan/1", "clip": "clip", "sha256": hashlib.sha256(clip.read_bytes()).hexdigest(),
+            "size": SIZE, "frames": frames, "cuts": [], "settings": {}, "versions": {}, "weights": {},
+            "areas": [{"box": [0, 0, 50, 50], "first": 0, "last": frames - 1}], "tracks": []}
+
+
 def encoders(folder):
     """Processes other than our worker that work in a folder."""
     found = []
@@ -154,9 +178,7 @@ def encoders(folder):
 
 def test_a_clip_cancelled_while_it_is_written_leaves_no_file_and_no_encoder(service, portrait, tmp_path):
     clip = two_faces(portrait, tmp_path / "long.mp4", frames=490)
-    plan = {"schema": "facecloak-plan/1", "clip": "clip", "sha256": hashlib.sha256(clip.read_bytes()).hexdigest(),
-            "size": SIZE, "frames": 490, "cuts": [], "settings": {}, "versions": {}, "weights": {},
-            "areas": [{"box": [0, 0, 50, 50], "first": 0, "last": 489}], "tracks": []}
+    plan = plan_with_an_area(clip, 490)
     folders = set(service.folders)
     job = service.job(b"", kind="video", files={"clip": clip.read_bytes(), "plan": json.dumps(plan).encode()})
     folder = service.folder / "jobs" / job["id"]

@@ -9,6 +9,7 @@ import pytest
 from web.settings import WORKER
 
 from ..clip_maker import FRAMES, LEFT, RIGHT, is_as_it_was, is_covered, rgb_of, two_faces
+from ..conftest import eventually
 from .conftest import download, enter, opened
 
 
@@ -65,7 +66,8 @@ def test_one_of_two_tracks_is_kept_and_the_other_covered_in_every_frame(studio, 
     assert studio.files == []
 
 
-def test_a_clip_that_is_none_is_told_in_words_and_another_one_can_be_taken(studio, visit):
+def test_a_clip_that_is_none_is_told_in_words_and_another_one_can_be_taken_and_cancelled(studio, visit, portrait,
+                                                                                         tmp_path):
     page = enter(visit(studio.url), studio)
     page.get_by_role("tab", name="Video").click()
     page.set_input_files("#fc-clip-drop input", [{"name": "large.mp4", "mimeType": "video/mp4",
@@ -78,3 +80,7 @@ def test_a_clip_that_is_none_is_told_in_words_and_another_one_can_be_taken(studi
     words = page.locator("#fc-clip-message").inner_text()
     assert "not a video that can be read" in words and "/" not in words and "Traceback" not in words
     assert page.locator("#fc-clip-drop .fc-zone").is_visible()
+    page.set_input_files("#fc-clip-drop input", two_faces(portrait, tmp_path / "march.mp4"))
+    page.click("#fc-clip-cancel")
+    page.wait_for_selector("#fc-clip-message :text('Cancelled')")
+    assert eventually(lambda: studio.files == [])
