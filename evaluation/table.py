@@ -34,6 +34,7 @@ def render(paths: Sequence[Path]) -> str:
     makers = {
         "photos": _photos, "run": _run, "adaptive": _adaptive, "ensure": _ensure, "video_search": _video_search,
         "video": _video, "streams": _streams, "detectors": _detectors,
+        "detectors_motion": _detectors_motion,
         "speed": _speed, "studio": _studio, "metadata": _metadata,
     }  # fmt: skip
     tables = [
@@ -277,6 +278,21 @@ def _mb(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
 
 
+def smeared(document: dict[str, Any]) -> list[tuple[str, str, int, list[dict[str, float]]]]:
+    """Clip, smear, faces and the recalls at one face too many in a frame, of detectors_motion."""
+    clips = {document["protocol"]["real"]: document["real"], **document["truth"]}
+    return [
+        (clip, smear, next(iter(networks.values()))["1"]["faces"], [one["1"]["recall"] for one in networks.values()])
+        for clip, smears in clips.items() for smear, networks in smears.items()
+    ]  # fmt: skip
+
+
+def smeared_words(document: dict[str, Any]) -> str:
+    """Where the truth of detectors_motion is from."""
+    return (f"In {document['protocol']['real']}, a real street of which no frame was learnt, the truth is what the "
+            "published network finds in the sharp frames, which favours it.")
+
+
 def covered(share: float) -> str:
     """Rounded down: 100 % is said of nothing that leaked."""
     return f"{math.floor(share * 10_000 + 1e-6) / 100:.2f}%"
@@ -451,6 +467,17 @@ def _detectors(path: Path, document: dict[str, Any]) -> str:
         f"{document['protocol']['found_above_iou']}. Source: `{path.parent.name}/{path.name}`."
     )
     return _markdown(caption, heads, rows)
+
+
+def _detectors_motion(path: Path, document: dict[str, Any]) -> str:
+    """One network before and after it was taught, on smeared faces; see scripts/detectors_in_motion.py."""
+    caption = (
+        "Faces that the network for clips finds, as published and as taught, each at the threshold at which it says "
+        f"one face too many in a frame. {smeared_words(document)} Source: `{path.parent.name}/{path.name}`."
+    )
+    return _markdown(caption, ["clip", "smeared by, in heights of the face", "faces",
+                               *next(iter(document["real"].values()))],
+                     [[clip, smear, str(faces), *map(_rate, rates)] for clip, smear, faces, rates in smeared(document)])
 
 
 def _speed(path: Path, document: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from cloak import weights
 from cloak.types import Faces, Pixels
 
 if TYPE_CHECKING:
+    import onnx
     import torch
 
 # Chosen on the data pack (evaluation/results/detectors.json). At 0.2 each of the 744 labelled faces in photos is found,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 MIN_SCORE = 0.2
 MIN_SCORE_TINY = 0.4
 TINY_PX = 16
+# The same network, taught to find faces that are smeared by motion, small, dark and noisy (scripts/train_detector.py)
+IN_MOTION = "centerface_motion"
 # The map's cells are 4 pixels apart, and the decoder adds up maps of a 1/32 scale: sides must be multiples of 32.
 _CELL_PX = 4
 _SIDE_MULTIPLE_PX = 32
@@ -62,9 +65,10 @@ class CenterFace:
 
     name = "centerface"
 
-    def __init__(self, *, threads: int = 0) -> None:
-        """`threads` share the work of one picture; 0: one for each core."""
-        self._session = _session(weights.locate("centerface"), threads)
+    def __init__(self, *, threads: int = 0, in_motion: bool = False) -> None:
+        """`threads` share the work of one picture; 0: one for each core. `in_motion`: with the weights for clips."""
+        learnt = weights.locate(IN_MOTION) if in_motion else None
+        self._session = _session(weights.locate(self.name), learnt, threads)
 
     def detect(self, pictures: Sequence[Pixels]) -> list[Faces]:
         """See `Detector`. One picture, and of it one tile, after the other: memory does not grow with either."""
@@ -120,14 +124,29 @@ class CenterFace:
         )
 
 
-@lru_cache(maxsize=2)
-def _session(path: Path, threads: int) -> Any:
-    """The network, shared by all who want it with so many threads."""
+@lru_cache(maxsize=4)
+def _session(path: Path, learnt: Path | None, threads: int) -> Any:
+    """The network, shared by all who want it with so many threads; what it `learnt` replaces its own weights."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # its import alone would leave a device id in the user's cache
     import onnx  # late, for these two take 0.2 s
     import onnxruntime
 
     graph = (model := onnx.load(path)).graph
+    loosen(graph)
+    if learnt is not None:
+        with np.load(learnt, allow_pickle=False) as values:
+            for tensor in graph.initializer:
+                if tensor.name in values:
+                    tensor.CopyFrom(onnx.numpy_helper.from_array(values[tensor.name].astype(np.float32), tensor.name))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    options.enable_mem_pattern = False  # it would remember one for every size of picture
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def loosen(graph: onnx.GraphProto) -> None:
+    """Take the published graph for pictures of any size, and its weights for constants."""
     # Weights that count as inputs too could change at any time and are not folded; sizes are said to be 10 x 32 x 32
     weight_names = {tensor.name for tensor in graph.initializer}
     for tensor in [tensor for tensor in graph.input if tensor.name in weight_names]:
@@ -135,11 +154,6 @@ def _session(path: Path, threads: int) -> Any:
     for tensor in (*graph.input, *graph.output):
         count, _, rows, columns = tensor.type.tensor_type.shape.dim
         count.dim_value, rows.dim_param, columns.dim_param = 1, f"rows of {tensor.name}", f"columns of {tensor.name}"
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    options.enable_mem_pattern = False  # it would remember one for every size of picture
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def load(device: torch.device) -> CenterFace:

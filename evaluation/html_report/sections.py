@@ -8,7 +8,17 @@ from typing import Any
 from evaluation.html_report.markup import Markup, facts, figure, folded, table, tag
 from evaluation.html_report.plots import Axis, Point, Series, lines, logarithmic, rates, rows
 from evaluation.html_report.searches import searches
-from evaluation.table import below_words, covered, kill_table, kill_words, memory_table, memory_words, stream_row
+from evaluation.table import (
+    below_words,
+    covered,
+    kill_table,
+    kill_words,
+    memory_table,
+    memory_words,
+    smeared,
+    smeared_words,
+    stream_row,
+)
 
 Document = dict[str, Any]
 
@@ -108,6 +118,14 @@ def _detectors(document: Document) -> list[Markup]:
     plot = figure(caption, rows(says, rates("recall"), sets, series))
     return [tag("div", plot, class_="figures"),
             table(f"{caption} False positives in brackets.", ["detector", *sets], body)]
+
+
+def _detectors_motion(document: Document) -> list[Markup]:
+    heads = ["clip", "smeared by", "faces", *next(iter(document["real"].values()))]
+    body = [[clip, smear, str(faces), *map(_rate, rates)] for clip, smear, faces, rates in smeared(document)]
+    return [table("Faces found by the network for clips as published and as taught, each at the threshold at which it "
+                  f"says one face too many in a frame, by the smear in heights of the face. {smeared_words(document)}",
+                  heads, body)]
 
 
 def _speed(document: Document) -> list[Markup]:
@@ -314,6 +332,7 @@ _KINDS: dict[str, Callable[[Document], list[Markup]]] = {
     "gallery-compressed": _gallery_compressed,
     "pairs": _pairs,
     "detectors": _detectors,
+    "detectors_motion": _detectors_motion,
     "speed": _speed,
     "service": _service,
     "studio": _studio,

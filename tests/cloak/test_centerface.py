@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -54,3 +55,21 @@ def test_tiles_find_what_one_pass_finds(monkeypatch, portrait, tile_px):
     assert len(whole) == len(cut) == 1
     for field in dataclasses.fields(whole):
         np.testing.assert_allclose(getattr(whole, field.name), getattr(cut, field.name), atol=4)
+
+
+def test_the_weights_for_clips_see_a_smeared_face_that_the_published_ones_do_not(portrait):
+    """Of a person whom they were not taught with."""
+    pixels = io_image.read_photo(portrait, max_pixels=10**7).pixels
+    published, in_motion = (centerface.CenterFace(threads=1, in_motion=flag) for flag in (False, True))
+    face = published.glance(pixels, 0.5).boxes[0]
+    scale = 36 / (face[3] - face[1])
+    small = np.full((256, 256, 3), 90, np.uint8)
+    reduced = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small[60 : 60 + reduced.shape[0], 60 : 60 + reduced.shape[1]] = reduced
+    smeared = (cv2.blur(small, (33, 1)) * 0.6).astype(np.uint8)
+    assert not len(published.glance(smeared, 0.3))
+    (box,) = in_motion.glance(smeared, 0.4).boxes
+    x, y = (face[0] + face[2]) / 2 * scale + 60, (face[1] + face[3]) / 2 * scale + 60
+    assert box[0] < x < box[2] and box[1] < y < box[3] and 20 < box[3] - box[1] < 50
+    # and sharp ones as well
+    assert len(in_motion.glance(pixels, 0.5)) == 1
