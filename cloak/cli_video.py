@@ -93,6 +93,8 @@ def video(
                                                                               "for them.")] = False,
     paranoid: Annotated[bool, typer.Option("--paranoid", help="Cover the whole frame while a face is lost from "
                                                               "sight.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Look for faces in every second frame, and smaller: faster, "
+                                                        "and more faces are missed.")] = False,
     plan_only: Annotated[bool, typer.Option("--plan-only", help="Look for faces, write what was found as a plan, and "
                                                                 "no video. Default: NAME.plan.json beside the "
                                                                 "input.")] = False,
@@ -146,7 +148,7 @@ def video(
                               preset=preset, encoder=encoder,
                               audio=_one_of("mute" if spans and audio == "keep" else audio, "--audio",
                                             ("keep", "drop", "mute")), mute_spans=spans),
-            overwrite=overwrite, allow_damage=allow_damage, accept_uncovered=accept_uncovered,
+            quick=quick, overwrite=overwrite, allow_damage=allow_damage, accept_uncovered=accept_uncovered,
             device=_one_of(device, "--device", ("auto", "cpu", "cuda")),
         )
         results = _all(gathered, inputs, output, settings, plan_only, chosen, sheet, as_json)

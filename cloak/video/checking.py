@@ -1,7 +1,7 @@
 """Looks at the written file again: are the covers there, is it as long as the input, and does another look find a face?
 
-The second look shares no setting with the first. It sees the mirrored picture, at another size, in other frames;
-besides, it looks closely at the places where a track begins and ends. It reports, and changes nothing.
+The second look shares neither weights nor settings with the first: CenterFace as it was published sees the mirrored
+picture at another size, and closely the places where a track begins and ends. It reports, and changes nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cloak.video.types import Box, Clip, Frame, Plan, Plane, Track
 
 Find = Callable[[Sequence[Pixels]], list[Faces]]
 
-# Every so many frames are looked at as a whole, at this size; odd ones, for the first look goes by even ones
+# Every so many frames are looked at as a whole, at this size
 EVERY, OFFSET = 10, 5
 _LONGEST_PX = 704
 # Where a track ends, a window of so many sizes of the face is looked at, magnified to so many pixels. Around 551 faces

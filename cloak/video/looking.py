@@ -31,15 +31,13 @@ from cloak.video.types import Box, Frame
 Find = Callable[[Pixels], Faces]
 Points = tuple[tuple[float, float], ...]
 
-# Every so many frames are looked at. People who walk past each other and behind poles are seen for 3 to 6 frames at a
-# time: with a perfect detector the share of tracks of a generated street clip that are never exposed would be 1.00 at
-# 2, .97 at 3, .88 at 4 and .39 at 8
-STRIDE = 2
-# Longest side of the picture that the detector gets: half the clip's, between these, and every other time the second.
-# Of the faces in a dark, noisy clip with much motion blur it finds more at half size (.86 of 190) than in full (.81),
-# at a quarter of the cost. The second view finds small faces in 720 lines: .995 and .996 of the face-frames of two
-# generated street clips are covered with it, .992 and .994 without
-_LOOKED_AT_PX = (640, 960)
+# Every frame is looked at. People who walk past each other and behind poles are seen for 3 to 6 frames at a time, and
+# people in the dark move by their own size from one frame to the next. Of the face-frames of a generated clip of such
+# a crowd .967 are covered so, and .943 where every second frame is looked at; of one of a street .994 and .993
+EVERY = 1
+# Longest side of the picture that the detector gets. Of the faces in a dark, noisy clip with much motion blur it finds
+# more at half size (.86 of 190) than in full (.81), at a quarter of the cost
+LONGEST_PX = 960
 # Whole pictures looked at at a time, and frames read ahead for that
 _AT_ONCE, _AHEAD = 2, 6
 # Frames kept, through which a newly seen face is followed back
@@ -52,12 +50,9 @@ _MAX_UNSEEN = 16
 _MEETING, _SIZES = 0.5, 1.5
 _HEADING = 0.35  # and from where it was heading
 _INERTIA = 0.3
-# New faces of a lower score than the first are looked at again, closely, and then need the second
-_SURE, _UNSURE = 0.4, 0.2
-_ALONE = 0.1
-# A face that is expected is looked for again in a window of so many of its heights, magnified to so many pixels
-_AGAIN_SHARE, _AGAIN_PX = 3.0, 32
-_LARGEST_MAGNIFICATION = 3.0
+# What a face needs to be believed that continues none. At 0.35 it covers .002 more of the face-frames in the dark, and
+# half of what is then covered is none
+_ALONE = 0.4
 # Correlation of neighbouring frames' thumbnails, below which a new shot begins
 _SAME_SHOT = 0.5
 _THUMBNAIL = (64, 36)
@@ -96,7 +91,8 @@ class Look:
     moves: tuple[Move, ...] = ()  # the camera's motion into each frame after the look before, to this one
 
 
-def look(frames: Iterable[Frame], find: Find, *, stride: int = STRIDE, last: Look | None = None) -> Iterator[Look]:
+def look(frames: Iterable[Frame], find: Find, *, stride: int = EVERY, longest_px: int = LONGEST_PX,
+         last: Look | None = None) -> Iterator[Look]:
     """Look at the first frame, the last, those on both sides of a cut, and every `stride`-th between.
 
     Which these are is known without looking, so that the detector works a few frames ahead, on several at once. What
@@ -105,9 +101,10 @@ def look(frames: Iterable[Frame], find: Find, *, stride: int = STRIDE, last: Loo
     Args:
         frames: of one clip, in order; from `resume_at(last)` on when `last` is given.
         find: the detector with its lower threshold; called from several threads at once.
+        longest_px: longest side of the pictures it gets.
         last: the last look of a pass that was interrupted; it goes on as if it had not been.
     """
-    eye = _Eye(find)
+    eye = _Eye(find, longest_px)
     pool = ThreadPoolExecutor(_AT_ONCE, "look")
     try:
         for turn in _announced(_turns(frames, eye, stride, last), eye, pool):
@@ -182,8 +179,8 @@ def resume_at(last: Look) -> int:
 class _Eye:
     """Looks at frames, and remembers the grey pictures of the last ones of the shot."""
 
-    def __init__(self, find: Find) -> None:
-        self._find = find
+    def __init__(self, find: Find, longest_px: int) -> None:
+        self._find, self._longest_px = find, longest_px
         self._kept: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=_BACK + 1)
         self._reduction = 1
         self._camera = Camera()
@@ -219,10 +216,7 @@ class _Eye:
         return self._ahead.pop(frame.number).result()
 
     def _find_all(self, frame: Frame) -> tuple[Sighting, ...]:
-        side = max(frame.planes[0].shape)
-        fewest, most = _LOOKED_AT_PX
-        looked_at = most if frame.number // STRIDE % 2 == 0 else max(fewest, min(side / 2, most))
-        scale = min(1.0, looked_at / side)
+        scale = min(1.0, self._longest_px / max(frame.planes[0].shape))
         faces = self._find(_picture(frame, scale))
         return tuple(_sighting(faces, n, scale) for n in range(len(faces)))
 
@@ -239,13 +233,6 @@ class _Eye:
         backwards = {j: self._follow(found[j], frame.number, last.frame) for j in new}
         pairs |= _match_paths(olds, found, forwards, backwards, length)
 
-        for i in lost:
-            if i in pairs or len(forwards[i]) < length:
-                continue
-            seen = self._look_again(frame, forwards[i][-1].box)
-            if seen is not None and all(_overlap(seen.box, other.box) < 0.4 for other in found):
-                pairs[i] = len(found)
-                found.append(seen)
         linked = {j: i for i, j in pairs.items()}
         sightings = []
         for j, s in enumerate(found):
@@ -256,13 +243,8 @@ class _Eye:
                 sightings.append(replace(s, before=linked[j], path=path,
                                          velocity=_velocity(carried[linked[j]], s.box, length, old.velocity)))
                 continue
-            if s.score < _SURE:
-                seen = self._look_again(frame, s.box)
-                if seen is None or seen.score < _UNSURE:
-                    if s.score < _ALONE:
-                        continue
-                else:
-                    s = seen
+            if s.score < _ALONE:
+                continue
             back = self._follow(s, frame.number, self._kept[0][0])
             path = tuple(_place(frame.number - n - 1, step) for n, step in enumerate(_believed(back)))[::-1]
             near = path[-min(3, len(path))] if path else None
@@ -296,33 +278,11 @@ class _Eye:
         steps = follow(lumas, _scaled(s.box, shrink), velocity, moves)
         return steps if shrink == 1 else [Step(_scaled(step.box, self._reduction), step.alike) for step in steps]
 
-    def _look_again(self, frame: Frame, box: Box) -> Sighting | None:
-        """The face in a magnified window around `box`, if the detector sees one there."""
-        height = box[3] - box[1]
-        reach = _AGAIN_SHARE * height / 2
-        middle_x, middle_y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-        rows, columns = frame.planes[0].shape
-        x1, x2 = (int(min(max(v, 0), columns)) for v in (middle_x - reach, middle_x + reach))
-        y1, y2 = (int(min(max(v, 0), rows)) for v in (middle_y - reach, middle_y + reach))
-        if min(x2 - x1, y2 - y1) < 8:
-            return None
-        scale = min(_LARGEST_MAGNIFICATION, _AGAIN_PX / height)
-        faces = self._find(np.asarray(_resized(_window(frame, x1, y1, x2, y2), scale)))
-        best, nearest = None, 0.6
-        for n in range(len(faces)):
-            seen = _sighting(faces, n, scale, x1, y1)
-            away = apart(seen.box, box)
-            if away < nearest:
-                best, nearest = seen, away
-        return best
 
-
-def _sighting(faces: Faces, n: int, scale: float, x: float = 0, y: float = 0) -> Sighting:
-    """The n-th face that was found in a picture scaled by `scale` of a window at (x, y)."""
-    corner = np.array([x, y])
-    box = (faces.boxes[n].reshape(2, 2) / scale + corner).reshape(-1)
-    points = (faces.landmarks[n] + 0.5) / scale - 0.5 + corner  # they count from pixel centres
-    return Sighting(rounded(box), round(float(faces.scores[n]), 3),
+def _sighting(faces: Faces, n: int, scale: float) -> Sighting:
+    """The n-th face that was found in a picture scaled by `scale`."""
+    points = (faces.landmarks[n] + 0.5) / scale - 0.5  # they count from pixel centres
+    return Sighting(rounded(faces.boxes[n] / scale), round(float(faces.scores[n]), 3),
                     tuple((round(float(px), 1), round(float(py), 1)) for px, py in points))
 
 
@@ -453,16 +413,6 @@ def _picture(frame: Frame, scale: float) -> Pixels:
                              cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_LINEAR))
                  for plane in frame.planes[1:3])
     return shown(np.asarray(cv2.cvtColor(cv2.merge([luma, red, blue]), cv2.COLOR_YCrCb2RGB), np.uint8), frame.tones)
-
-
-def _window(frame: Frame, x1: int, y1: int, x2: int, y2: int) -> Pixels:
-    """RGB of a part of the frame alone."""
-    rows, columns = frame.planes[0].shape
-    steps = [(-(-rows // plane.shape[0]), -(-columns // plane.shape[1])) for plane in frame.planes]
-    down, across = max(step[0] for step in steps), max(step[1] for step in steps)
-    top, left = y1 - y1 % down, x1 - x1 % across
-    planes = tuple(plane[top // a : -(-y2 // a), left // b : -(-x2 // b)] for plane, (a, b) in zip(frame.planes, steps))
-    return _picture(replace(frame, planes=planes), 1.0)[y1 - top : y2 - top, x1 - left : x2 - left]
 
 
 def _resized(picture: NDArray[Any], scale: float) -> NDArray[Any]:

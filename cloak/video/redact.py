@@ -61,6 +61,7 @@ class VideoSettings:
     encoding: Encoding = Encoding()
     overwrite: bool = False
     allow_damage: bool = False  # take what can be decoded of a damaged clip
+    quick: bool = False  # look for faces in every second frame, smaller: much faster, and it misses more
     accept_uncovered: bool = False  # seconds outside the span of the look are meant to stay as they are
     device: str = "auto"
 
@@ -225,7 +226,7 @@ def _look_for_faces(clip: Clip, sha256: str, settings: VideoSettings, folder: Pa
         return clips.frames(clip, start=start, on_damage=damage.append if settings.allow_damage else None)
 
     try:
-        return planning.make_plan(clip, frames, sha256=sha256, checkpoint=folder, on_frame=told)
+        return planning.make_plan(clip, frames, sha256=sha256, checkpoint=folder, quick=settings.quick, on_frame=told)
     except (ClipUnreadable, ClipUnsupported):  # it will not be better the next time
         _forget(folder)
         raise
