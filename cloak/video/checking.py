@@ -1,7 +1,7 @@
 """Looks at the written file again: are the covers there, is it as long as the input, and does another look find a face?
 
-The second look shares neither weights nor settings with the first: CenterFace as it was published sees the mirrored
-picture at another size, and closely the places where a track begins and ends. It reports, and changes nothing.
+The second look shares no setting with the first: CenterFace as it was published sees the mirrored picture at another
+size, and closely the places where a track begins and ends. It reports, and changes nothing.
 """
 
 from __future__ import annotations

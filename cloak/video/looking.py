@@ -91,7 +91,7 @@ class Look:
     moves: tuple[Move, ...] = ()  # the camera's motion into each frame after the look before, to this one
 
 
-def look(frames: Iterable[Frame], find: Find, *, stride: int = EVERY, longest_px: int = LONGEST_PX,
+def look(frames: Iterable[Frame], find: Find | Sequence[Find], *, stride: int = EVERY, longest_px: int = LONGEST_PX,
          last: Look | None = None) -> Iterator[Look]:
     """Look at the first frame, the last, those on both sides of a cut, and every `stride`-th between.
 
@@ -100,11 +100,11 @@ def look(frames: Iterable[Frame], find: Find, *, stride: int = EVERY, longest_px
 
     Args:
         frames: of one clip, in order; from `resume_at(last)` on when `last` is given.
-        find: the detector with its lower threshold; called from several threads at once.
+        find: the detector with its lower threshold, or several that take turns; called from several threads at once.
         longest_px: longest side of the pictures it gets.
         last: the last look of a pass that was interrupted; it goes on as if it had not been.
     """
-    eye = _Eye(find, longest_px)
+    eye = _Eye((find,) if callable(find) else find, stride, longest_px)
     pool = ThreadPoolExecutor(_AT_ONCE, "look")
     try:
         for turn in _announced(_turns(frames, eye, stride, last), eye, pool):
@@ -179,8 +179,8 @@ def resume_at(last: Look) -> int:
 class _Eye:
     """Looks at frames, and remembers the grey pictures of the last ones of the shot."""
 
-    def __init__(self, find: Find, longest_px: int) -> None:
-        self._find, self._longest_px = find, longest_px
+    def __init__(self, finds: Sequence[Find], stride: int, longest_px: int) -> None:
+        self._finds, self._stride, self._longest_px = finds, stride, longest_px
         self._kept: deque[tuple[int, NDArray[np.uint8]]] = deque(maxlen=_BACK + 1)
         self._reduction = 1
         self._camera = Camera()
@@ -217,7 +217,8 @@ class _Eye:
 
     def _find_all(self, frame: Frame) -> tuple[Sighting, ...]:
         scale = min(1.0, self._longest_px / max(frame.planes[0].shape))
-        faces = self._find(_picture(frame, scale))
+        find = self._finds[frame.number // self._stride % len(self._finds)]
+        faces = find(_picture(frame, scale))
         return tuple(_sighting(faces, n, scale) for n in range(len(faces)))
 
     def look_on(self, frame: Frame, last: Look) -> Look:

@@ -126,9 +126,13 @@ def test_looks_at_another_clip_are_not_taken(scene, plan, clip, tmp_path):
 def test_reading_ahead_changes_nothing_however_long_each_look_takes(scene, monkeypatch, stride):
     real = planning._centerface()
 
-    def slow(pixels):
-        time.sleep(0.03 * (int(pixels.sum()) % 3))  # so that looks are ready in another order
-        return real(pixels)
+    def slowed(find):
+        def slow(pixels):
+            time.sleep(0.03 * (int(pixels.sum()) % 3))  # so that looks are ready in another order
+            return find(pixels)
+        return slow
+
+    slow = [slowed(find) for find in real]
 
     frames = [to_frame(n, picture) for n, picture in enumerate(scene[0][20:45])]
     read: list[int] = []
@@ -141,6 +145,16 @@ def test_reading_ahead_changes_nothing_however_long_each_look_takes(scene, monke
     assert ahead == list(looking.look(frames, real, stride=stride))
     assert len(ahead) >= 25 // stride and any(look.sightings for look in ahead)
     assert 5 < max(lead) <= 8 + stride  # and no more of the clip is in memory
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_detectors_take_turns_look_by_look(scene, stride):
+    asked: list[str] = []
+    finds = [lambda pixels, name=name: asked.append(name) or Faces.none() for name in "ab"]
+    frames = [to_frame(n, picture) for n, picture in enumerate(scene[0][20:29])]
+    for _ in looking.look(frames, finds, stride=stride):
+        pass
+    assert sorted(asked) == sorted("ab" * 4 + "a" if stride == 1 else "ababa")
 
 
 def test_progress_counts_every_frame(scene, clip):
