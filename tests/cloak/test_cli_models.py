@@ -229,7 +229,8 @@ def test_verify_reads_every_file_again(net, tried, models):
     run("add", "mine", net, *FED)
     document = json_of("verify")
     names = [one["name"] for one in document["models"]]
-    assert names == ["dlib_resnet29", "mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "centerface", "mine"]
+    assert names == ["dlib_resnet29", "mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet", "centerface", "centerface_motion",
+                     "mine"]
     assert {one["state"] for one in document["models"]} == {"verified"} and document["exit_code"] == 0
     file = models / "mine" / "mine.onnx"
     file.write_bytes(b"A network")

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from cloak import detectors, io_image, weights
+from cloak.detectors import centerface
 from cloak.errors import SettingsInvalid, WeightsCorrupt, WeightsMissing
 from cloak.types import Faces
 
@@ -192,7 +193,7 @@ def test_detecting_is_silent_and_changes_no_global_setting(name, astronaut, capf
 
 
 def files_of(name: str) -> list[str]:
-    return [file for file in weights.registry() if file.split("_")[0] == name]
+    return [file for file, entry in weights.registry().items() if entry.loads_as == name]
 
 
 @pytest.fixture
@@ -221,6 +222,13 @@ def test_weights_that_are_corrupt_or_missing_are_refused(vouch, tmp_path, name, 
     vouch(file, path=str(tmp_path / "nowhere"))
     with pytest.raises(WeightsMissing, match="nowhere"):
         detectors.load(name, CPU)
+
+
+def test_what_centerface_was_taught_for_clips_is_refused_as_well_when_it_is_corrupt(vouch, tmp_path):
+    (tmp_path / "damaged").write_bytes(weights.locate(centerface.IN_MOTION).read_bytes()[:-1])
+    vouch(centerface.IN_MOTION, path=str(tmp_path / "damaged"))
+    with pytest.raises(WeightsCorrupt, match="not loaded"):
+        centerface.CenterFace(in_motion=True)
 
 
 def test_every_detector_has_weights_that_are_hashed():
