@@ -90,7 +90,7 @@ def mount(app: FastAPI, pages: Pages) -> None:
         app, _blocks(pages), path=ROOT, footer_links=[], run_history=False, show_error=False, ssr_mode=False, pwa=False,
         enable_monitoring=False, mcp_server=False, allowed_paths=[], theme=look.THEME,
         css=parts.asset("look.css") + parts.asset("clip.css"),
-        head=look.HEAD + f"<script>{parts.asset('common.js')}</script>")
+        head=look.HEAD + f"<script>{parts.asset('common.js')}{parts.asset('areas.js')}</script>")
 
 
 def _blocks(pages: Pages) -> gr.Blocks:

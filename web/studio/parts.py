@@ -93,8 +93,6 @@ class Screen:
         return updates
 
 
-
-
 def waiting(pages: Pages, job: Job, words: str) -> str:
     """How far a job is that waits or is in work, as HTML; `words` until it says more itself."""
     share = pages.service.share(job)

@@ -61,11 +61,11 @@ function build() {
       // A shortcut for the pointer; by keyboard the same is done in the list
       const one = make("button", { class: "fc-face", type: "button", tabindex: "-1", "aria-hidden": "true", "data-track": track,
         onclick: () => { set(track, choice.tracks[track] === "hide" ? "keep" : "hide"); share(); } }, make("span", {}));
-      place(one, x1, y1, x2 - x1, y2 - y1);
+      drawing.place(one, x1, y1, x2 - x1, y2 - y1);
       frame.append(one);
       paint(track);
     }
-    showAreas(null);
+    drawing.show(null);
   }
 
   function showNearest(seconds) {
@@ -123,49 +123,20 @@ function build() {
 
   // --- areas that a person draws ---
 
-  let isDrawing = false;
   const areas = make("div", { class: "fc-areas" });
-  const hint = make("p", { class: "fc-help", "aria-live": "polite" });
-  const draw = make("button", { class: "fc-button fc-draw", type: "button", "aria-pressed": "false", onclick: (event) => {
-    if (event.detail === 0) addArea([0.4 * width, 0.35 * height, 0.2 * width, 0.3 * height], true); // by keyboard
-    else setDrawing(!isDrawing);
-  } }, t.draw);
-  buttons.append(draw);
-  left.append(hint, areas);
-
-  function setDrawing(on) {
-    isDrawing = on;
-    draw.setAttribute("aria-pressed", String(on));
-    frame.classList.toggle("fc-drawing", on);
-    hint.textContent = on ? t.draw_hint : "";
-  }
-
-  function place(one, x, y, w, h) {
-    Object.assign(one.style, { left: `${(100 * x) / width}%`, top: `${(100 * y) / height}%`, width: `${(100 * w) / width}%`,
-      height: `${(100 * h) / height}%` });
-  }
-
-  function within([x, y, w, h]) {
-    w = Math.max(4, Math.min(Math.round(w), width));
-    h = Math.max(4, Math.min(Math.round(h), height));
-    return [Math.max(0, Math.min(Math.round(x), width - w)), Math.max(0, Math.min(Math.round(y), height - h)), w, h];
-  }
-
-  function addArea(box, isFocused) {
-    const [x, y, w, h] = within(box);
-    choice.areas.push({ x, y, width: w, height: h, from_s: 0, to_s: null });
-    listAreas();
-    showAreas(isFocused ? choice.areas.length - 1 : null);
-    share();
-  }
-
-  function removeArea(index) {
-    choice.areas.splice(index, 1);
-    listAreas();
-    showAreas(null);
-    draw.focus();
-    share();
-  }
+  const drawing = fc.drawing({ frame, size: clip.size, words: t, share, list: listAreas,
+    boxes: () => choice.areas.map((area) => [area.x, area.y, area.width, area.height]),
+    isShown: (index) => {
+      const { from_s, to_s } = choice.areas[index];
+      const now = clip.moments.length ? clip.moments[here].seconds : 0;
+      return from_s <= now && (to_s === null || now < to_s);
+    },
+    name: (index) => fc.words(t.area_name, { number: index + 1 }),
+    add: ([x, y, width, height]) => choice.areas.push({ x, y, width, height, from_s: 0, to_s: null }),
+    change: (index, [x, y, width, height]) => Object.assign(choice.areas[index], { x, y, width, height }),
+    remove: (index) => choice.areas.splice(index, 1) });
+  buttons.append(drawing.draw);
+  left.append(drawing.hint, areas);
 
   function listAreas() {
     areas.replaceChildren();
@@ -180,7 +151,7 @@ function build() {
             // What ends before it begins covers nothing, which nobody means
             if (area.to_s !== null && area.to_s <= area.from_s) area.to_s = null;
             listAreas();
-            showAreas(null);
+            drawing.show(null);
             share();
           } });
         return input;
@@ -191,95 +162,15 @@ function build() {
         if (area.to_s !== null && area.to_s <= area.from_s) area[key === "from_s" ? "to_s" : "from_s"] = key === "from_s" ? null : 0;
         if (area.to_s !== null && area.to_s <= area.from_s) area.to_s = null;
         listAreas();
-        showAreas(null);
+        drawing.show(null);
         share();
       } }, words);
       areas.append(make("fieldset", { class: "fc-track fc-area-times", "data-area": index + 1 }, make("legend", {}, label),
         make("label", {}, `${t.from} `, seconds("from_s", "0")), make("label", {}, `${t.to} `, seconds("to_s", "")),
         make("div", { class: "fc-many" }, at("from_s", t.starts), at("to_s", t.ends),
-          make("button", { class: "fc-button fc-small", type: "button", onclick: () => removeArea(index) }, t.remove))));
+          make("button", { class: "fc-button fc-small", type: "button", onclick: () => drawing.remove(index) }, t.remove))));
     });
   }
-
-  function showAreas(focused) {
-    frame.querySelectorAll(".fc-area").forEach((one) => one.remove());
-    const now = clip.moments.length ? clip.moments[here].seconds : 0;
-    choice.areas.forEach((area, index) => {
-      const isOn = area.from_s <= now && (area.to_s === null || now < area.to_s);
-      if (!isOn && index !== focused) return;
-      const label = fc.words(t.area_name, { number: index + 1 });
-      const one = make("div", { class: "fc-area", tabindex: "0", role: "group", "aria-label": `${label}. ${t.area_keys}`,
-        "data-area": index + 1 }, make("span", {}, fc.words(t.area, { number: index + 1 })), make("i", { class: "fc-corner" }));
-      const box = () => [area.x, area.y, area.width, area.height];
-      const change = (next) => {
-        [area.x, area.y, area.width, area.height] = within(next);
-        place(one, ...box());
-      };
-      place(one, ...box());
-      one.addEventListener("keydown", (event) => {
-        const step = Math.max(1, Math.round((event.ctrlKey ? 0.002 : 0.01) * Math.max(width, height)));
-        const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
-        const [x, y, w, h] = box();
-        if (event.key === "Delete" || event.key === "Backspace") removeArea(index);
-        else if (moves[event.key]) {
-          const [dx, dy] = moves[event.key];
-          change(event.shiftKey ? [x, y, w + dx, h + dy] : [x + dx, y + dy, w, h]);
-          share();
-        } else return;
-        event.preventDefault();
-      });
-      one.addEventListener("pointerdown", (event) => {
-        event.stopPropagation();
-        event.preventDefault();
-        one.focus();
-        const isCorner = event.target.classList.contains("fc-corner");
-        const [x, y, w, h] = box();
-        const start = at(event);
-        follow(event, one, (now) => {
-          const [dx, dy] = [now[0] - start[0], now[1] - start[1]];
-          change(isCorner ? [x, y, w + dx, h + dy] : [x + dx, y + dy, w, h]);
-        }, share);
-      });
-      frame.append(one);
-      if (index === focused) one.focus();
-    });
-  }
-
-  function at(event) {
-    const edge = frame.getBoundingClientRect();
-    return [((event.clientX - edge.left) / edge.width) * width, ((event.clientY - edge.top) / edge.height) * height];
-  }
-
-  function follow(event, target, move, end) {
-    target.setPointerCapture(event.pointerId);
-    const onMove = (next) => move(at(next));
-    const onEnd = () => {
-      target.removeEventListener("pointermove", onMove);
-      target.removeEventListener("pointerup", onEnd);
-      target.removeEventListener("pointercancel", onEnd);
-      end();
-    };
-    target.addEventListener("pointermove", onMove);
-    target.addEventListener("pointerup", onEnd);
-    target.addEventListener("pointercancel", onEnd);
-  }
-
-  frame.addEventListener("pointerdown", (event) => {
-    if (!isDrawing) return;
-    event.preventDefault();
-    const start = at(event);
-    const ghost = make("div", { class: "fc-area fc-ghost" });
-    frame.append(ghost);
-    let area = null;
-    follow(event, frame, (now) => {
-      area = [Math.min(start[0], now[0]), Math.min(start[1], now[1]), Math.abs(now[0] - start[0]), Math.abs(now[1] - start[1])];
-      place(ghost, ...area);
-    }, () => {
-      ghost.remove();
-      setDrawing(false);
-      if (area && area[2] > 0.005 * width && area[3] > 0.005 * height) addArea(area, false);
-    });
-  });
 
   for (const track of clip.tracks) paint(track.number);
   listAreas();
