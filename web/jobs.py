@@ -203,13 +203,8 @@ class Service:
 
     def result(self, job: Job) -> tuple[Path, str]:
         """(file, media type). Raises Problem where there is none."""
-        if job.state in DELETED:
-            raise gone(job)
-        if not job.is_finished:
-            raise Problem("not-ready", f"the job is {job.state}.")
-        if job.outcome is None or "result" not in job.outcome:
-            raise Problem("no-result", f"the job is {job.state}, and there is no file.")
-        return self.folders.of(job.id) / job.outcome["result"]["file"], job.outcome["result"]["media_type"]
+        result = _made(job, "result", "file")
+        return self.folders.of(job.id) / result["file"], result["media_type"]
 
     def hasten(self, job: Job, seconds: float) -> None:
         """Deletes all that the owner has of the job's file after so many seconds, unless its deadline is sooner."""
@@ -227,13 +222,7 @@ class Service:
 
     def plan(self, job: Job) -> Path:
         """The plan of a job about a clip. Raises Problem where there is none, or not yet."""
-        if job.state in DELETED:
-            raise gone(job)
-        if not job.is_finished:
-            raise Problem("not-ready", f"the job is {job.state}.")
-        if job.outcome is None or "plan" not in job.outcome:
-            raise Problem("no-result", f"the job is {job.state}, and there is no plan.")
-        return self.folders.of(job.id) / str(job.outcome["plan"])
+        return self.folders.of(job.id) / str(_made(job, "plan", "plan"))
 
     def replace_plan(self, job: Job, data: bytes, outcome: dict[str, Any]) -> None:
         """Another plan for a job that is done, and what is said of it from now on. Whoever took the earlier one has it.
@@ -431,3 +420,13 @@ def gone(job: Job) -> Problem:
     why = "its deadline passed" if job.state == "expired" else "it was deleted"
     return Problem("gone", f"the files of this job are gone: {why}.")
 
+
+def _made(job: Job, key: str, what: str) -> Any:
+    """What the job tells of something it has made. Raises Problem where it was deleted, is not ready, or never was."""
+    if job.state in DELETED:
+        raise gone(job)
+    if not job.is_finished:
+        raise Problem("not-ready", f"the job is {job.state}.")
+    if job.outcome is None or key not in job.outcome:
+        raise Problem("no-result", f"the job is {job.state}, and there is no {what}.")
+    return job.outcome[key]
