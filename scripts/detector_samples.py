@@ -72,12 +72,13 @@ def known_portraits(folder: Path, left_out: Path, find: Find) -> list[Known]:
     return [portrait for portrait in portraits if len(portrait.scores)]
 
 
-def known_scenes(clip: Path, every: int, scale: float, find: Find) -> list[Known]:
-    """Every so many frames of a clip, as grounds to paste on."""
+def known_scenes(clip: Path, every: int, longest_px: int, find: Find) -> list[Known]:
+    """Every so many frames of a clip, or a picture, as grounds to paste on; reduced where they are larger."""
     scenes = []
     with av.open(str(clip)) as container:
         for number, frame in enumerate(container.decode(video=0)):
             if number % every == 0:
+                scale = min(1.0, longest_px / max(frame.width, frame.height))
                 pixels = cv2.resize(frame.to_ndarray(format="rgb24"), None, fx=scale, fy=scale,
                                     interpolation=cv2.INTER_AREA)
                 scenes.append(replace(_known(clip.name, pixels, find, 0.2), pixels=pixels))

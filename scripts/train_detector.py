@@ -1,6 +1,6 @@
 """Teaches CenterFace to find the smeared, small, dark faces of clips: writes `centerface_motion.npz`.
 
-    python scripts/train_detector.py --portraits lfw-dev --without lfw-dev/face-boxes.json --scenes A.mp4 B.mp4 \\
+    python scripts/train_detector.py --portraits lfw-dev --without lfw-dev/face-boxes.json --scenes A.mp4 B.png \\
         [--minutes 75] [--seed 1000000] [--out FILE]
 
 The network stays as it is, and all its weights but those of the first five layers are learnt on. It is its own teacher:
@@ -40,8 +40,8 @@ _FROZEN = 5  # layers; half the time of a step goes into their gradients, and ed
 _KEPT, _USES = 400, 3  # batches that are used again, and how often while new ones are on their way
 _AVERAGED_STEPS = 500
 _LARGEST_GRADIENT = 5.0
-# Of every so many frames, at this scale
-_SCENES_EVERY, _SCENES_PX = 24, 1080
+# Every so many frames of a scene, and their longest side
+_SCENES_EVERY, _SCENES_PX = 24, 1280
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -138,7 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--portraits", type=Path, required=True, help="a folder of people's folders, as LFW has")
     parser.add_argument("--without", type=Path, required=True, help="JSON that names the people to leave out")
-    parser.add_argument("--scenes", type=Path, nargs="*", default=[], help="clips to paste people on")
+    parser.add_argument("--scenes", type=Path, nargs="*", default=[], help="clips and pictures to paste people on")
     parser.add_argument("--minutes", type=float, default=75)
     parser.add_argument("--seed", type=int, default=10**6)
     parser.add_argument("--out", type=Path, default=OUT)
