@@ -102,7 +102,9 @@ def cloak_photos(
         reference_photos: other photos of one person, who is looked for in the inputs and cloaked against these too.
         progress: called with how far the batch is.
     Returns:
-        one Outcome per input, in order. `failed` and `no_face` mean that nothing was written for it.
+        one Outcome per input, in order. `failed` and `no_face` mean that nothing was written for it. Where
+            `settings.no_face` is `clean`, a photo without faces is written, and its report names none and is not
+            `is_protected`.
     Raises:
         ValueError: `outputs` does not name one file per input, each another one.
         CloakError: the networks or the reference photos cannot be used. What concerns one input never raises.
@@ -196,7 +198,7 @@ def _decide(index: int, photo: Photo, faces: Faces, choices: Choices, settings: 
     treatments = choices.of(photo, len(faces))
     if settings.ensure:
         treatments = [_BARELY_ENSURED if one == Treatment("cloak", "light") else one for one in treatments]
-    if not len(faces) and not choices.regions:
+    if not len(faces) and not choices.regions and settings.no_face == "refuse":
         raise NoFaceFound(f"{photo.path}: {settings.detector} finds no face, nothing was written. That does not prove "
                           "that there is none: look yourself, and cover what you see with --regions.")
     because: dict[int, str] = {}

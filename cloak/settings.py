@@ -42,6 +42,7 @@ class Settings:
     overwrite: bool = False
     cover: Style = "solid"  # how a face is covered that a rule covers
     small: Literal["redact", "report"] = "redact"  # faces too small to cloak usefully
+    no_face: Literal["refuse", "clean"] = "refuse"  # clean: written without metadata
     ensure: bool = False  # raise the strength, and cover at last, until nothing is matched
     metadata: Literal["strip", "credit"] = "strip"
     recognisers: tuple[str, ...] | None = None  # None: all that are installed; their order means nothing
@@ -57,6 +58,8 @@ class Settings:
             raise SettingsInvalid(f"cover is {self.cover!r}; choose one of {', '.join(STYLES)}")
         if self.small not in ("redact", "report"):
             raise SettingsInvalid(f"small is {self.small!r}; choose redact or report")
+        if self.no_face not in ("refuse", "clean"):
+            raise SettingsInvalid(f"no_face is {self.no_face!r}; choose refuse or clean")
         if self.metadata not in ("strip", "credit"):
             raise SettingsInvalid(f"metadata is {self.metadata!r}; choose strip or credit")
         if not isinstance(self.jpeg_quality, int) or not 85 <= self.jpeg_quality <= 100:

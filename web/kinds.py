@@ -57,6 +57,9 @@ class ProtectOptions(_Strict):
         None, description="Of the photo whose faces were numbered; another photo is refused then.")
     ensure: bool = Field(False, description="Treat a face harder that does not hold, and cover it at last.")
     small: Literal["redact", "report"] = Field("redact", description="Of faces too small to cloak.")
+    no_face: Literal["refuse", "clean"] = Field(
+        "refuse", description="Of a photo in which no face is found: clean writes it without metadata, its report "
+                              "names no face, and `is_protected` is false, for nothing was judged.")
     metadata: Literal["strip", "credit"] = "strip"
     keep_heic: bool = False
     jpeg_quality: Annotated[int, Field(strict=True, ge=85, le=100)] = 95

@@ -55,7 +55,8 @@ def protect(options: Options, most: Most, on_share: OnShare) -> dict[str, Any]:
     """The protected photo with its report."""
     default = _treatment(options["default"])
     settings = cloak.Settings(
-        max_pixels=most.max_pixels, ensure=options["ensure"], small=options["small"], metadata=options["metadata"],
+        max_pixels=most.max_pixels, ensure=options["ensure"], small=options["small"],
+        no_face=options["no_face"], metadata=options["metadata"],
         keep_heic=options["keep_heic"], jpeg_quality=options["jpeg_quality"],
     )
     if default.kind == "redact":

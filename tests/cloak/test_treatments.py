@@ -92,6 +92,22 @@ def test_each_face_gets_its_own_treatment(two_people, nets, tmp_path):
     assert [f.treatment for f in outcome.report.faces] == ["redact solid", "cloak light"]
 
 
+def test_a_photo_without_faces_is_cleaned_only_where_that_was_chosen(tmp_path):
+    empty = np.full((90, 120, 3), 77, np.uint8)
+    exif = Image.Exif()
+    exif[0x9286] = "somebody was here"
+    source = tmp_path / "empty.png"
+    Image.fromarray(empty).save(source, exif=exif)
+    output = tmp_path / "out.png"
+    (refused,) = cloak_photos([source], [output], LIGHT)
+    assert (refused.kind, output.exists()) == ("no_face", False)
+    (cleaned,) = cloak_photos([source], [output], dataclasses.replace(LIGHT, no_face="clean"))
+    assert cleaned.kind == "done" and cleaned.report.faces == () and "finds no face" in cleaned.report.words
+    assert not cleaned.report.is_protected, "nothing was judged"
+    assert np.array_equal(read(output), empty)
+    assert b"somebody was here" in source.read_bytes() and b"somebody was here" not in output.read_bytes()
+
+
 def test_a_region_is_covered_where_no_face_was_found(tmp_path):
     wall = np.full((90, 120, 3), 77, np.uint8)
     outcome, after = treat(wall, tmp_path, Choices(CLOAK, {}, (Region(10, 20, 30, 40, SOLID),)))

@@ -131,3 +131,12 @@ def test_a_region_is_covered_where_no_face_was_found(service):
     answer = service.hand_in(as_file("PNG"), path="/v1/photos",
                              options='{"regions": [{"x": 10, "y": 20, "width": 8, "height": 8}]}')
     assert answer.status_code == 200 and (pixels(answer.content)[24, 14] != 128).any()
+
+
+def test_a_photo_without_faces_is_cleaned_where_the_client_asks_and_not_called_protected(service):
+    cleaned = {"options": '{"no_face": "clean"}'}
+    assert service.hand_in(as_file("PNG"), path="/v1/photos", **cleaned).json()["code"] == "not-protected"
+    job = service.job(as_file("PNG"), wait=60, **cleaned)
+    assert (job["state"], job["is_protected"], job["report"]["faces"]) == ("done", False, [])
+    answer = service.client.get(job["result"])
+    assert answer.status_code == 200 and (pixels(answer.content) == pixels(as_file("PNG"))).all()
