@@ -85,8 +85,8 @@ def render(options: Options, most: Most, on_share: OnShare) -> dict[str, Any]:
     suffix = cloak.clip_suffix_of(_CLIP) if options["container"] == "auto" else f".{options['container']}"
     output = Path(f"clip.redacted{suffix}")
     report = cloak.redact_video(
-        _CLIP, output, cloak.VideoSettings(encoding=encoding, overwrite=True, allow_damage=options["allow_damage"]),
-        plan=made, on_progress=telling)
+        _CLIP, output, cloak.VideoSettings(encoding=encoding, overwrite=True, allow_damage=options["allow_damage"],
+                                           no_face=options["no_face"]), plan=made, on_progress=telling)
     found = [{"from_s": round(leak.first_s, 3), "to_s": round(leak.last_s, 3), "from": cloak.time_code(leak.first_s),
               "to": cloak.time_code(leak.last_s), "box": [round(v, 1) for v in leak.box],
               "score": round(leak.score, 3)} for leak in report.leaks]

@@ -110,6 +110,9 @@ class VideoOptions(_Strict):
     audio: Literal["keep", "drop"] = Field("keep", description="Voices identify people too.")
     mute: list[Span] = Field(default_factory=list, max_length=1000, description="Silence in these seconds.")
     container: Literal["auto", "mp4", "mov", "mkv", "webm"] = Field("auto", description="auto: that of the clip.")
+    no_face: Literal["refuse", "clean"] = Field(
+        "refuse", description="Of a clip in which no face is seen: clean writes it without metadata, and "
+                              "`needs_a_look` is true.")
     sha256: Sha256 | None = Field(None, description="Of the clip that was decided about; another is refused then.")
     allow_damage: bool = Field(False, description="Take what can be decoded of a damaged clip.")
 

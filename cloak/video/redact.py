@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cloak
 from cloak import weights
@@ -61,6 +61,7 @@ class VideoSettings:
     encoding: Encoding = Encoding()
     overwrite: bool = False
     allow_damage: bool = False  # take what can be decoded of a damaged clip
+    no_face: Literal["refuse", "clean"] = "refuse"  # clean: a clip in which none is seen is written without metadata
     quick: bool = False  # look for faces in every second frame, smaller: much faster, and it misses more
     accept_uncovered: bool = False  # seconds outside the span of the look are meant to stay as they are
     device: str = "auto"
@@ -124,7 +125,8 @@ class VideoReport:
     def needs_a_look(self) -> bool:
         """Whether something was found that a person has to look at before this is published."""
         is_accepted = bool(self.settings["accept_uncovered"])
-        return bool(self.leaks or self.troubles or (self.uncovered_s and not is_accepted))
+        was_anything_covered = bool(self.tracks or self.regions)
+        return bool(self.leaks or self.troubles or (self.uncovered_s and not is_accepted)) or not was_anything_covered
 
 
 def redact_video(source: Path, output: Path, settings: VideoSettings, *, plan: Plan | None = None,
@@ -138,7 +140,7 @@ def redact_video(source: Path, output: Path, settings: VideoSettings, *, plan: P
         plan: made before, and perhaps changed by hand; None makes one.
         sheet: where a contact sheet goes as well, `.html` or `.png`.
     Raises:
-        NoFaceFound: there is nothing to cover.
+        NoFaceFound: there is nothing to cover, and `settings.no_face` is `refuse`.
         CloakError: see the parts. No output exists then.
     """
     _check_outputs([output, report_path_for(output), *([sheet] if sheet else [])], source, settings)
@@ -150,7 +152,7 @@ def redact_video(source: Path, output: Path, settings: VideoSettings, *, plan: P
         damage: list[str] = []
         made, look, times = _planned(clip, sha256, settings, plan, folder, damage, on_progress)
         Painter(made, clip, look)  # what is wrong with a picture shows before any long work
-        if not made.tracks and not made.areas:
+        if not made.tracks and not made.areas and settings.no_face == "refuse":
             _forget(folder)
             raise NoFaceFound(f"{source}: no face was seen in {made.frames} frames, nothing written. If there is one, "
                               "draw it with --regions.")
@@ -372,7 +374,10 @@ def _report(clip: Clip, sha256: str, output: Path, temporary: Path, plan: Plan, 
 def _words(tracks: Sequence[TrackReport], regions: int, check: Check, troubles: Sequence[str],
            uncovered: Sequence[tuple[float, float]], settings: VideoSettings) -> str:
     hidden = sum(track.decision == "hide" for track in tracks)
-    said = [f"{_count(hidden, 'track')} covered"]
+    if not tracks and not regions:
+        said = ["LOOK: NO face was seen, so nothing was covered"]
+    else:
+        said = [f"{_count(hidden, 'track')} covered"]
     if regions:
         said.append(f"{_count(regions, 'region')} covered")
     if kept := [str(track.number) for track in tracks if track.decision == "keep"]:

@@ -186,3 +186,15 @@ def test_a_clip_cancelled_while_it_is_written_leaves_no_file_and_no_encoder(serv
     assert service.client.delete(f"/v1/jobs/{job['id']}").status_code == 204
     eventually(lambda: not encoders(folder) and not encoders(folder.with_name(f"{folder.name} (deleted)")))
     eventually(lambda: set(service.folders) == folders)
+
+
+def test_a_clip_without_faces_is_cleaned_where_the_client_asks_and_needs_a_look(service, tmp_path):
+    empty = tmp_path / "empty.mp4"
+    run_ffmpeg("-f", "lavfi", "-i", "color=gray:size=160x120:rate=10:duration=1", "-pix_fmt", "yuv420p",
+               "-metadata", "comment=somebody was here", empty)
+    assert done(service, empty)["problem"]["code"] == "no-face"
+    planned = done(service, empty, kind="video-plan")
+    assert (planned["state"], planned["tracks"]) == ("done", [])
+    job = done(service, plan_of=planned["id"], options='{"no_face": "clean"}')
+    assert (job["state"], job["needs_a_look"], job["report"]["tracks"]) == ("done", True, []), job["problem"]
+    assert b"somebody" in empty.read_bytes() and b"somebody" not in written(service, job, tmp_path).read_bytes()

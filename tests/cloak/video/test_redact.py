@@ -185,11 +185,14 @@ def test_outside_the_span_nothing_is_covered_and_the_report_is_loud(march, plan,
     assert not accepted.needs_a_look and "as accepted" in accepted.words
 
 
-def test_a_clip_without_a_face_is_not_written(march, plan, tmp_path, looking, monkeypatch):
+def test_a_clip_without_a_face_is_written_only_where_that_was_chosen(march, plan, tmp_path, looking, monkeypatch):
     monkeypatch.setattr(redact, "_look_for_faces", lambda *_: replace(plan, tracks=()))
     with pytest.raises(NoFaceFound, match="no face was seen in 24 frames, nothing written"):
         redact_video(march, tmp_path / "out.mp4", VideoSettings())
     assert list(tmp_path.iterdir()) == []
+    report = redact_video(march, tmp_path / "out.mp4", VideoSettings(no_face="clean"))
+    assert report.needs_a_look and "NO face was seen, so nothing was covered" in report.words
+    assert report.tracks == () and len(luma(tmp_path / "out.mp4")) == FRAMES
 
 
 def test_what_was_seen_is_kept_until_the_clip_is_done(march, tmp_path, looking, monkeypatch):
