@@ -29,6 +29,8 @@ _LONGEST_GAP = 30
 # How far from each other the ends may meet, of the face's height: at once, and more with each frame between
 _MEETING, _MEETING_PER_FRAME = 0.6, 0.02
 _SIZES = 1.6
+# Further apart than so many times what is allowed, two need no closer look
+_FAR = 3.0
 # Frames by which a track is extended where it begins or ends for no reason; to the picture's edge where that is near
 _EXTENSION, _EXTENSION_TO_EDGE = 8, 15
 # Frames beyond the first and the last sighting in which a face that was only followed is believed: pixels alone take
@@ -160,11 +162,12 @@ def _merged(chains: Sequence[_Chain]) -> list[_Chain]:
     count = len(known)
     while new:
         for i in new:
-            ending[known[i].last_seen.frame].add(i)
-            starting[known[i].first_seen.frame].add(i)
+            begin, end = _seen_ends(known[i])
+            starting[begin.frame].add(i)
+            ending[end.frame].add(i)
         fresh = set(new)
         for i in new:
-            first, last = known[i].first_seen.frame, known[i].last_seen.frame
+            first, last = (spot.frame for spot in _seen_ends(known[i]))
             for gap in range(1, _LONGEST_GAP + 1):
                 # Pairs of two new ones come up from both sides, and count from the first. They are not collected: of a
                 # clip that cuts all the time they would fill gigabytes
@@ -181,13 +184,15 @@ def _merged(chains: Sequence[_Chain]) -> list[_Chain]:
                 grown.append(_bridged(known[i], known[j]))
         costs = {pair: cost for pair, cost in costs.items() if taken.isdisjoint(pair)}
         for i in taken:
-            ending[known[i].last_seen.frame].remove(i)
-            starting[known[i].first_seen.frame].remove(i)
+            begin, end = _seen_ends(known[i])
+            starting[begin.frame].remove(i)
+            ending[end.frame].remove(i)
             del known[i]
         new = list(range(count, count + len(grown)))
         known.update(zip(new, grown))
         count += len(grown)
     _at.cache_clear()
+    _seen_ends.cache_clear()
     return list(known.values())
 
 
@@ -195,17 +200,39 @@ def _gap(a: _Chain, b: _Chain) -> float | None:
     """How badly `b` continues `a`: how far apart they are where they come closest, or None."""
     if a is b or a.shot != b.shot:
         return None
-    end, start = a.last_seen, b.first_seen
+    end, start = _seen_ends(a)[1], _seen_ends(b)[0]
     if not 0 < start.frame - end.frame <= _LONGEST_GAP:
         return None
     heights = end.box[3] - end.box[1], start.box[3] - start.box[1]
     if not 1 / _SIZES <= heights[0] / heights[1] <= _SIZES:
         return None
-    low, high = min(a.last, b.first), max(a.last, b.first)
-    away = min(apart(_at(a, frame), _at(b, frame)) for frame in range(low, high + 1)
-               if end.frame <= frame <= start.frame) if low <= start.frame and high >= end.frame else math.inf
+    low = max(min(a.last, b.first), end.frame)
+    high = min(max(a.last, b.first), start.frame)
+    if low > high:
+        return None
     allowed = _MEETING + _MEETING_PER_FRAME * max(0, b.first - a.last)
+    if b.first > a.last and _passing(a, b, low, high) > _FAR * allowed:
+        return None
+    away = min(apart(_at(a, frame), _at(b, frame)) for frame in range(low, high + 1))
     return away / allowed if away < allowed else None
+
+
+def _passing(a: _Chain, b: _Chain, low: int, high: int) -> float:
+    """About how far apart two are where they come closest between two frames, in heights: both head straight on there,
+    so their places at the ends tell it.
+    """
+    ends = [(_at(a, frame), _at(b, frame)) for frame in (low, high)]
+    (x, y), (to_x, to_y) = (((p[0] + p[2] - q[0] - q[2]) / 2, (p[1] + p[3] - q[1] - q[3]) / 2) for p, q in ends)
+    dx, dy = to_x - x, to_y - y
+    share = min(max(-(x * dx + y * dy) / max(dx * dx + dy * dy, 1e-9), 0.0), 1.0)
+    height = sum(box[3] - box[1] for box in ends[0]) / 2
+    return math.hypot(x + share * dx, y + share * dy) / max(height, 1e-6)
+
+
+@lru_cache(maxsize=1 << 14)
+def _seen_ends(chain: _Chain) -> tuple[Spot, Spot]:
+    """First and last sighting, while chains are compared and stay as they are."""
+    return chain.first_seen, chain.last_seen
 
 
 @lru_cache(maxsize=1 << 14)  # a chain is compared with some thirty others, in the same frames
