@@ -1,0 +1,262 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Facecloak;
+
+/**
+ * The folder for originals, previews and results, where no web server looks. Files have random names and are private.
+ */
+final class Quarantine
+{
+    private const NAME = '/^(?:original|temporary|incoming)-[0-9a-f]{32}$/';
+
+    /** Temporary files are swept after this: previews are looked at again while somebody decides. */
+    private const TEMPORARY_S = 86400;
+
+    public function folder(): string
+    {
+        if (defined('FACECLOAK_QUARANTINE')) {
+            return rtrim((string) constant('FACECLOAK_QUARANTINE'), '/');
+        }
+        return rtrim(dirname(rtrim(ABSPATH, '/')), '/') . '/facecloak-quarantine';
+    }
+
+    /**
+     * Why nothing can be kept safely, in words for the administrator; null where it can. Makes the folder.
+     */
+    public function problem(): ?string
+    {
+        $folder = $this->folder();
+        if ($folder === '' || $folder[0] !== '/') {
+            return __('The quarantine folder must be given as a whole path.', 'facecloak');
+        }
+        $inside = $this->served_folder_around($this->resolved($folder));
+        if ($inside !== null) {
+            return sprintf(
+                /* translators: 1: folder, 2: folder that the web server serves */
+                __(
+                    'The quarantine folder %1$s lies inside %2$s, from where it could be fetched. Set FACECLOAK_QUARANTINE'
+                    . ' in wp-config.php to a folder that no web server serves.',
+                    'facecloak'
+                ),
+                $folder,
+                $inside
+            );
+        }
+        if (!is_dir($folder) && !@mkdir($folder, 0700, true) && !is_dir($folder)) {
+            return sprintf(
+                /* translators: %s: folder */
+                __('The quarantine folder %s does not exist and could not be made.', 'facecloak'),
+                $folder
+            );
+        }
+        @chmod($folder, 0700);
+        clearstatcache(true, $folder);
+        if (!is_writable($folder) || !is_readable($folder)) {
+            /* translators: %s: folder */
+            return sprintf(__('The quarantine folder %s cannot be written to.', 'facecloak'), $folder);
+        }
+        if ((fileperms($folder) & 0077) !== 0) {
+            /* translators: %s: folder */
+            return sprintf(__('The quarantine folder %s is open to other users of this machine.', 'facecloak'), $folder);
+        }
+        return null;
+    }
+
+    /**
+     * Moves a file in. At $path nothing is left.
+     *
+     * @return string the name it is kept under
+     * @throws \RuntimeException where it cannot be kept whole; then the file is still at $path.
+     */
+    public function keep(string $path): string
+    {
+        $target = $this->fresh('original');
+        $size = filesize($path);
+        // Within one file system no byte moves, so a full disk cannot cut it short.
+        if (!@rename($path, $target)) {
+            $this->copied($path, $target);
+            if (!@unlink($path)) {
+                @unlink($target);
+                throw new \RuntimeException('The original could not be moved out of ' . dirname($path) . '.');
+            }
+        }
+        chmod($target, 0600);
+        clearstatcache(true, $target);
+        if (filesize($target) !== $size) {
+            throw new \RuntimeException('The original could not be kept whole.');
+        }
+        return basename($target);
+    }
+
+    /**
+     * Copies a file in; the one at $path stays.
+     *
+     * @throws \RuntimeException where it cannot be kept whole.
+     */
+    public function keep_copy(string $path): string
+    {
+        $target = $this->fresh('original');
+        $this->copied($path, $target);
+        return basename($target);
+    }
+
+    /**
+     * @throws \InvalidArgumentException where the name is none of ours.
+     */
+    public function path(string $name): string
+    {
+        if (preg_match(self::NAME, $name) !== 1) {
+            throw new \InvalidArgumentException('No file of the quarantine has such a name.');
+        }
+        return $this->folder() . '/' . $name;
+    }
+
+    public function has(string $name): bool
+    {
+        return preg_match(self::NAME, $name) === 1 && is_file($this->path($name));
+    }
+
+    public function delete(string $name): void
+    {
+        if ($name !== '') {
+            $path = $this->path($name);
+            if (is_file($path) && !@unlink($path)) {
+                throw new \RuntimeException('A file could not be deleted from the quarantine.');
+            }
+        }
+    }
+
+    /**
+     * A new empty file for a preview or a result.
+     *
+     * @throws \RuntimeException where none can be made.
+     */
+    public function temporary(): string
+    {
+        return $this->fresh('temporary');
+    }
+
+    /** A folder of its own for a file that somebody else writes. */
+    public function incoming(): string
+    {
+        $this->check();
+        $folder = $this->folder() . '/incoming-' . bin2hex(random_bytes(16));
+        if (!@mkdir($folder, 0700)) {
+            throw new \RuntimeException('A folder could not be made in the quarantine.');
+        }
+        return $folder;
+    }
+
+    /** Removes what was left over by requests that were cut short. */
+    public function sweep(): void
+    {
+        foreach ((array) glob($this->folder() . '/{temporary,incoming}-*', GLOB_BRACE) as $path) {
+            if (time() - (int) @filemtime($path) < self::TEMPORARY_S) {
+                continue;
+            }
+            if (is_dir($path)) {
+                array_map('unlink', (array) glob($path . '/*'));
+                @rmdir($path);
+            } else {
+                @unlink($path);
+            }
+        }
+    }
+
+    /** Deletes everything in it, and the folder. Only files whose names are ours are touched. */
+    public function destroy(): void
+    {
+        $folder = $this->folder();
+        if (!is_dir($folder)) {
+            return;
+        }
+        foreach ((array) scandir($folder) as $name) {
+            $path = $folder . '/' . $name;
+            if (preg_match(self::NAME, (string) $name) !== 1) {
+                continue;
+            }
+            if (is_dir($path)) {
+                array_map('unlink', (array) glob($path . '/*'));
+                @rmdir($path);
+            } else {
+                @unlink($path);
+            }
+        }
+        @rmdir($folder);
+    }
+
+    /**
+     * @throws \RuntimeException
+     */
+    private function fresh(string $kind): string
+    {
+        $this->check();
+        $path = $this->folder() . '/' . $kind . '-' . bin2hex(random_bytes(16));
+        $file = @fopen($path, 'x');
+        if ($file === false || !fclose($file) || !chmod($path, 0600)) {
+            throw new \RuntimeException('A file could not be made in the quarantine.');
+        }
+        return $path;
+    }
+
+    private function check(): void
+    {
+        $problem = $this->problem();
+        if ($problem !== null) {
+            throw new \RuntimeException($problem);
+        }
+    }
+
+    private function copied(string $from, string $to): void
+    {
+        if (!@copy($from, $to) || @filesize($to) !== @filesize($from) || hash_file('sha256', $to) !== hash_file('sha256', $from)) {
+            @unlink($to);
+            throw new \RuntimeException('A file could not be copied whole into the quarantine. Is the disk full?');
+        }
+        chmod($to, 0600);
+    }
+
+    /** The path with symbolic links followed as far as it exists. */
+    private function resolved(string $path): string
+    {
+        $rest = '';
+        while ($path !== '/' && $path !== '' && realpath($path) === false) {
+            $rest = '/' . basename($path) . $rest;
+            $path = dirname($path);
+        }
+        return rtrim((string) realpath($path), '/') . $rest;
+    }
+
+    private function served_folder_around(string $folder): ?string
+    {
+        foreach ($this->served_folders() as $served) {
+            $real = $this->resolved($served);
+            if ($real !== '' && ($folder === $real || strpos($folder . '/', rtrim($real, '/') . '/') === 0)) {
+                return $served;
+            }
+        }
+        return null;
+    }
+
+    /**
+     * @return string[]
+     */
+    private function served_folders(): array
+    {
+        $uploads = wp_upload_dir(null, false);
+        $folders = [rtrim(ABSPATH, '/'), (string) $uploads['basedir'], WP_CONTENT_DIR];
+        // WordPress in a sub-folder of the site: what is around it is served too
+        $path = trim((string) parse_url((string) get_option('siteurl'), PHP_URL_PATH), '/');
+        $root = rtrim(ABSPATH, '/');
+        if ($path !== '' && substr($root, -strlen('/' . $path)) === '/' . $path) {
+            $folders[] = substr($root, 0, -strlen('/' . $path));
+        }
+        $document_root = isset($_SERVER['DOCUMENT_ROOT']) ? (string) $_SERVER['DOCUMENT_ROOT'] : ''; // phpcs:ignore
+        if ($document_root !== '' && is_dir($document_root)) {
+            $folders[] = $document_root;
+        }
+        return array_filter(array_map('strval', $folders));
+    }
+}
