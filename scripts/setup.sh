@@ -43,12 +43,25 @@ if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     "$venv/bin/python" -c 'import cv2'
 fi
 
-# What only the tests need, each found by the command it brings: exiftool and ffprobe read the written files
-# independently of us, and chromium opens the pages of the studio.
+# What only the tests need, each found by the command or the file it brings: exiftool and ffprobe read the written
+# files independently of us, chromium opens the pages of the studio, and WordPress runs the plugin of web/wordpress
+# for real, on PHP and MariaDB. With imagick WordPress copies metadata into the sizes it makes, which gd does not.
 if [ "$extra" = test ]; then
     missing=()
     command -v exiftool >/dev/null || missing+=(libimage-exiftool-perl)
     command -v ffprobe >/dev/null || missing+=(ffmpeg)
     command -v chromium >/dev/null || missing+=(chromium)
-    [ "${#missing[@]}" = 0 ] || system_packages "${missing[@]}"
+    command -v mariadbd >/dev/null || missing+=(mariadb-server)
+    command -v mariadb >/dev/null || missing+=(mariadb-client)
+    command -v php >/dev/null || missing+=(php-cli)
+    command -v phpunit >/dev/null || missing+=(phpunit)
+    command -v phpcs >/dev/null || missing+=(php-codesniffer)
+    command -v xgettext >/dev/null || missing+=(gettext)
+    command -v zip >/dev/null || missing+=(zip)
+    for one in mysqli:php-mysql gd:php-gd imagick:php-imagick xml:php-xml mbstring:php-mbstring curl:php-curl; do
+        php -m 2>/dev/null | grep -qix "${one%%:*}" || missing+=("${one##*:}")
+    done
+    [ -f /usr/share/wordpress/wp-load.php ] || missing+=(wordpress)
+    # Neither database nor web server is to start when it is installed: the tests run their own, in folders of theirs
+    [ "${#missing[@]}" = 0 ] || RUNLEVEL=1 system_packages "${missing[@]}"
 fi
