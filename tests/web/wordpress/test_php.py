@@ -1,0 +1,131 @@
+"""The plugin's code: it is PHP 7.4, keeps to the standard, passes its units, and asks nobody else for anything."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .newsroom import PARTS, PLUGIN
+
+FOLDER = PLUGIN.parent
+FILES = sorted(path for path in FOLDER.rglob("*.php"))
+
+
+def run(*command, **more):
+    return subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=120, **more)
+
+
+def test_every_file_can_be_parsed():
+    assert len(FILES) > 9
+    for path in FILES:
+        lint = run("php", "-l", path)
+        assert lint.returncode == 0, lint.stdout + lint.stderr
+
+
+def test_the_coding_standard_is_kept():
+    check = run("phpcs", "--report=emacs")
+    assert check.returncode == 0, check.stdout[-5000:] + check.stderr[-2000:]
+
+
+def test_the_units_pass():
+    units = run("phpunit", "--no-configuration", "--do-not-cache-result", "--fail-on-warning", "--fail-on-risky",
+                "--bootstrap", "tests/bootstrap.php", "tests")
+    assert units.returncode == 0, units.stdout[-5000:] + units.stderr[-2000:]
+    assert int(re.search(r"OK \((\d+) test", units.stdout)[1]) > 20, units.stdout
+
+
+# --- PHP 7.4 ------------------------------------------------------------------------------------------------------
+
+LATER = {
+    "match": "$a = match ($b) { 1 => 2, default => 3 };",
+    "enum": "enum Suit { case Hearts; }",
+    "readonly": "class A { public readonly int $a; }",
+    "?->": "$a?->b();",
+    "str_contains": "str_contains($a, $b);",
+    "named argument": "f(a: 1);",
+    "promoted parameter": "class A { public function __construct(private int $a) {} }",
+    "throw as expression": "$a = $b ?? throw new Exception();",
+    "catch without a variable": "try { f(); } catch (Exception) { }",
+    "type mixed": "function f(mixed $a) {}",
+    "type false": "class A { public function f(): false {} }",
+    "union type": "function f(int|string $a) {}",
+    "type static": "class A { public function f(): static {} }",
+    "comma after the last parameter": "function f(int $a,) {}",
+    "first-class callable": "$a = strlen(...);",
+    "$object::class": "$a = $b::class;",
+    "#[": "#[Attribute] class A {}",
+    "typed constant": "class A { const string B = ''; }",
+}
+# All of it is fine in 7.4 and looks a little like the above
+FINE = """<?php
+namespace A;
+final class B {
+    private const MATCH = 1; public ?string $c = null; /** @var mixed */ public $d;
+    public static function enum(?int $a, string ...$b): ?self { return $a ? new static() : null; }
+    public function f(array $x): void {
+        switch ($x[0]) { case self::MATCH: return; case FOO: break; default: throw new \\Exception('x'); }
+        $y = $x ? A_B : C_D; f($x, $y ? g($x) : h(...$x),);
+        $z = LOCK_EX | LOCK_UN; $w = static fn(int $q): int => $q | 2;
+        if (!$x) { throw new \\Exception(); } else throw new \\Exception();
+        try { f(); } catch (\\A | \\B $e) { } $m = $this->match(1); $p = ['a' => B::class, 'c' => FOO];
+    }
+}
+"""
+
+
+def newer(*files):
+    looked = run("php", PARTS / "newer.php", *files)
+    assert looked.returncode == 0 and not looked.stderr, looked.stderr
+    return looked.stdout.splitlines()
+
+
+def test_nothing_newer_than_php_7_4_is_used():
+    assert not newer(*FILES), "\n".join(newer(*FILES))
+
+
+@pytest.mark.parametrize("what", LATER)
+def test_what_php_7_4_does_not_know_is_seen(what, tmp_path):
+    path = tmp_path / "one.php"
+    path.write_text("<?php\n" + LATER[what])
+    found = newer(path)
+    assert len(found) == 1 and found[0].endswith(what), found
+
+
+def test_what_php_7_4_knows_is_not_complained_of(tmp_path):
+    path = tmp_path / "one.php"
+    path.write_text(FINE)
+    assert run("php", "-l", path).returncode == 0 and newer(path) == []
+
+
+# --- what goes to browsers ----------------------------------------------------------------------------------------
+
+
+def test_browsers_are_sent_nowhere_else():
+    """What is on a page of the plugin comes from the site: whoever serves a script sees who reviews what, and when."""
+    assets = sorted(path for path in (PLUGIN / "assets").glob("*") if path.is_file())
+    assert {path.suffix for path in assets} <= {".js", ".css", ".svg", ".png", ".mp4", ".webm"}
+    for path in assets:
+        if path.suffix in (".js", ".css", ".svg"):
+            text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+            assert not re.findall(r"//[a-z0-9.-]+\.[a-z]{2,}|@import|\beval\(|new Function", text), path
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        for handle in re.findall(r"wp_(?:enqueue|register)_(?:script|style)\((.*?)\);", text, re.DOTALL):
+            assert "//" not in re.sub(r"//.*", "", handle) or "plugins_url" in handle, f"{path}: {handle}"
+
+
+def test_every_file_says_who_may_not_call_it_directly():
+    """A web server would run it: nothing but declarations, or a check for WordPress first."""
+    for path in PLUGIN.rglob("*.php"):
+        text = path.read_text(encoding="utf-8")
+        is_class = re.search(rf"^(?:final )?class {path.stem}\b", text, re.MULTILINE)
+        assert is_class or "defined('ABSPATH') || exit" in text or "defined('WP_UNINSTALL_PLUGIN')" in text, path
+
+
+def test_class_and_file_have_one_name():
+    for path in (PLUGIN / "includes").glob("*.php"):
+        assert re.search(rf"^(?:final )?class {path.stem}\b", path.read_text(), re.MULTILINE), path
+        assert "namespace Facecloak;" in path.read_text() and Path(path).stem.isalpha()
