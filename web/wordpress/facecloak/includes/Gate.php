@@ -12,11 +12,6 @@ namespace Facecloak;
  */
 final class Gate
 {
-    private const PUBLIC = ['publish', 'future', 'private'];
-    /** Not viewable by themselves, but what they hold is shown to everybody. */
-    private const PARTS = ['wp_template', 'wp_template_part', 'custom_css'];
-    private const REUSABLE = 'wp_block';
-
     private Plugin $plugin;
 
     public function __construct(Plugin $plugin)
@@ -60,7 +55,7 @@ final class Gate
         } catch (\Throwable $error) {
             return [$this->finding(0, __('The check itself', 'facecloak'), 'error', sprintf(
                 /* translators: %s: error message */
-                __('failed, so nothing can be said about the media of this post (%s).', 'facecloak'),
+                __('It failed, so nothing can be said about the media of this post (%s).', 'facecloak'),
                 $error->getMessage()
             ))];
         }
@@ -88,13 +83,13 @@ final class Gate
         $found = array_map([$this, 'of_attachment'], array_values(array_unique(array_map('intval', $ids))));
         foreach ($media->strays() as $path) {
             $found[] = $this->finding(0, wp_basename($path), Words::UNKNOWN, __(
-                'lies in the uploads folder but belongs to no item of the media library, so nobody can review it.',
+                'It lies in the uploads folder but belongs to no item of the media library, so nobody can review it.',
                 'facecloak'
             ));
         }
         if ($media->has_inline()) {
             $found[] = $this->finding(0, __('A picture inside the text (data:)', 'facecloak'), Words::UNKNOWN, __(
-                'cannot be reviewed. Upload it to the media library instead.',
+                'It cannot be reviewed. Upload it to the media library instead.',
                 'facecloak'
             ));
         }
@@ -108,7 +103,7 @@ final class Gate
     {
         $parts = array_map(static function (array $problem): string {
             /* translators: 1: title of a picture, 2: why it is not reviewed */
-            return sprintf(__('“%1$s” %2$s', 'facecloak'), $problem['title'], $problem['words']);
+            return sprintf(__('“%1$s”: %2$s', 'facecloak'), $problem['title'], $problem['words']);
         }, array_slice($problems, 0, 5));
         $more = count($problems) - count($parts);
         if ($more > 0) {
@@ -184,7 +179,7 @@ final class Gate
             return $data;
         }
         $this->log($id, $problems, 'save');
-        return $before !== null && $this->is_live($before)
+        return $before !== null && PublicPosts::is_live($before)
             ? $this->as_before($data, $before, $problems)
             : $this->as_pending($data, $before, $problems);
     }
@@ -207,7 +202,7 @@ final class Gate
      */
     public function take_back(string $new, string $old, \WP_Post $post): void
     {
-        if ($new === 'publish' && ($old === 'future' || !$this->is_public($old))) {
+        if ($new === 'publish' && ($old === 'future' || !PublicPosts::is_public($old))) {
             $this->make_pending($post, 'transition');
         }
     }
@@ -223,7 +218,7 @@ final class Gate
             return $answer;
         }
         $post = get_post($id);
-        if ($post === null || !$this->is_public($post->post_status) || !$this->governs($post->post_type, $id)) {
+        if ($post === null || !PublicPosts::is_public($post->post_status) || !$this->governs($post->post_type, $id)) {
             return $answer;
         }
         $problems = $this->problems('', (int) $value, $id);
@@ -288,11 +283,11 @@ final class Gate
     {
         try {
             $id = $before === null ? 0 : $before->ID;
-            if (!$this->is_public($status) || !$this->governs($type, $id)) {
+            if (!PublicPosts::is_public($status) || !$this->governs($type, $id)) {
                 return [];
             }
             // What is public already, and stays as it was or becomes private, is shown to nobody new
-            $is_same = $before !== null && $this->is_live($before)
+            $is_same = $before !== null && PublicPosts::is_live($before)
                 && $text === $before->post_content . "\n\n" . $before->post_excerpt
                 && in_array($featured, [0, self::featured_now($id)], true)
                 && ($status !== 'publish' || $before->post_status === 'publish');
@@ -302,60 +297,9 @@ final class Gate
         }
     }
 
-    private function is_public(string $status): bool
-    {
-        $known = get_post_status_object($status);
-        return in_array($status, self::PUBLIC, true) || ($known !== null && ($known->public || $known->private));
-    }
-
-    private function is_live(\WP_Post $post): bool
-    {
-        return $post->post_status !== 'future' && $this->is_public($post->post_status);
-    }
-
-    /**
-     * Whether posts of this type are shown to the public.
-     */
     private function governs(string $type, int $id): bool
     {
-        if ($type === 'attachment' || $type === 'revision' || !$this->plugin->settings->is_active()) {
-            return false;
-        }
-        if ($type === self::REUSABLE) {
-            return $id > 0 && $this->is_used($id, []);
-        }
-        return is_post_type_viewable($type) || in_array($type, self::PARTS, true);
-    }
-
-    /**
-     * Whether a reusable block stands in something that is public. On its own it is seen by nobody.
-     *
-     * @param int[] $seen
-     */
-    private function is_used(int $block, array $seen): bool
-    {
-        global $wpdb;
-        if (in_array($block, $seen, true)) {
-            return false;
-        }
-        $seen[] = $block;
-        $rows = $wpdb->get_results($wpdb->prepare(
-            "SELECT ID, post_type, post_status FROM {$wpdb->posts} WHERE post_type <> 'revision' AND post_content REGEXP %s",
-            '"ref":[[:space:]]*' . $block . '[^0-9]'
-        ));
-        if ($rows === null || $wpdb->last_error !== '') {
-            return true;  // nobody knows
-        }
-        foreach ($rows as $row) {
-            if ($row->post_type === self::REUSABLE) {
-                if ($this->is_used((int) $row->ID, $seen)) {
-                    return true;
-                }
-            } elseif ($this->is_public($row->post_status)) {
-                return true;
-            }
-        }
-        return false;
+        return $this->plugin->settings->is_active() && PublicPosts::is_shown($type, $id);
     }
 
     // --- what follows -------------------------------------------------------------------------------------------
@@ -375,14 +319,12 @@ final class Gate
         foreach ($fields as $field) {
             $data[$field] = wp_slash($before->$field);
         }
-        $this->tell($before, sprintf(
-            /* translators: 1: title of a post, 2: list of reasons */
-            $kept > 0
-                ? __('“%1$s” was not changed and stays as it is for the public; what you wrote is kept as an autosave. %2$s', 'facecloak')
-                : __('“%1$s” was not changed and stays as it is for the public. %2$s', 'facecloak'),
-            $before->post_title,
-            self::sentence($problems)
-        ), $problems);
+        /* translators: %s: title of a post */
+        $words = sprintf(__('“%s” was not changed and stays as it is for the public.', 'facecloak'), $before->post_title);
+        if ($kept > 0) {
+            $words .= ' ' . __('What you wrote is kept as an autosave.', 'facecloak');
+        }
+        $this->tell($before, $words . ' ' . self::sentence($problems), $problems);
         return $data;
     }
 

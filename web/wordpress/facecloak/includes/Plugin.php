@@ -18,6 +18,9 @@ final class Plugin
         'queue' => 'Queue',
         'review' => 'Review',
         'gate' => 'Gate',
+        'notices' => 'Notices',
+        'editor_panel' => 'EditorPanel',
+        'rest_gate' => 'RestGate',
         'rest' => 'Rest',
         'library' => 'Library',
         'review_page' => 'ReviewPage',
@@ -42,6 +45,9 @@ final class Plugin
     public Queue $queue;
     public Review $review;
     public Gate $gate;
+    public Notices $notices;
+    public EditorPanel $editor_panel;
+    public RestGate $rest_gate;
     public Capabilities $capabilities;
     public Rest $rest;
     public Library $library;

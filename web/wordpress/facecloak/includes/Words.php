@@ -27,41 +27,41 @@ final class Words
     }
 
     /**
-     * Why a picture or clip is as it is, and what has not happened; without its name.
+     * Why a picture or clip is in its state, and what has not happened, as whole sentences.
      */
     public static function reason(?Record $record): string
     {
         if ($record === null) {
-            return __('was never looked at by facecloak: its faces are not covered.', 'facecloak');
+            return __('facecloak has never looked at it: its faces are not covered.', 'facecloak');
         }
         $number = $record->faces === null ? 0 : count($record->faces);
         switch ($record->state) {
             case Record::REVIEWED:
                 return $record->reviewed_by > 0
-                    ? __('was reviewed.', 'facecloak')
-                    : __('had no face that was found, and by the settings nobody had to look.', 'facecloak');
+                    ? __('It was reviewed.', 'facecloak')
+                    : __('No face was found in it, and by the settings nobody had to look.', 'facecloak');
             case Record::WAITING:
                 return $record->kind === 'clip'
-                    ? __('is still being worked on: a placeholder stands in its place.', 'facecloak')
-                    : __('waits for the service, which did not answer: a placeholder stands in its place.', 'facecloak');
+                    ? __('It is still being worked on: a placeholder stands in its place.', 'facecloak')
+                    : __('The service did not answer yet: a placeholder stands in its place.', 'facecloak');
             case Record::FAILED:
-                return __('could not be processed by the service: only a placeholder is there.', 'facecloak');
+                return __('The service cannot process it: only a placeholder is there.', 'facecloak');
             case Record::UNCHECKED:
-                return __('was not checked, because the service did not answer. Its faces are not covered.', 'facecloak');
+                return __('The service did not answer, so it was not checked: its faces are NOT covered.', 'facecloak');
             case Record::SUGGESTED:
                 return self::suggested($number);
         }
         if ($record->kind === 'clip') {
-            return __('has its faces covered as far as they were found, but nobody has reviewed it.', 'facecloak');
+            return __('Faces that were found are covered, but nobody has reviewed it. Detection misses faces.', 'facecloak');
         }
         if ($number === 0) {
-            return __('shows no face that was found, but nobody has confirmed that. Detection misses faces.', 'facecloak');
+            return __('No face was found, but nobody has confirmed that. Detection misses faces.', 'facecloak');
         }
         return sprintf(
             /* translators: %d: number of faces */
             _n(
-                'had %d face found and treated, but nobody has reviewed it. Detection misses faces.',
-                'had %d faces found and treated, but nobody has reviewed it. Detection misses faces.',
+                '%d face was found and treated, but nobody has reviewed it. Detection misses faces.',
+                '%d faces were found and treated, but nobody has reviewed it. Detection misses faces.',
                 $number,
                 'facecloak'
             ),
@@ -72,13 +72,13 @@ final class Words
     private static function suggested(int $number): string
     {
         if ($number === 0) {
-            return __('shows no face that was found. Detection misses faces.', 'facecloak');
+            return __('No face was found. Detection misses faces.', 'facecloak');
         }
         return sprintf(
             /* translators: %d: number of faces */
             _n(
-                'shows %d face, which is NOT covered.',
-                'shows %d faces, which are NOT covered.',
+                '%d face was found and is NOT covered.',
+                '%d faces were found and are NOT covered.',
                 $number,
                 'facecloak'
             ),
