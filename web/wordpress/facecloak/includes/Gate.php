@@ -314,13 +314,14 @@ final class Gate
     private function as_before(array $data, \WP_Post $before, array $problems): array
     {
         $kept = $this->keep_as_autosave($data, $before);
-        $fields = ['post_title', 'post_content', 'post_excerpt', 'post_content_filtered', 'post_status', 'post_modified',
-            'post_modified_gmt'];
+        $fields = ['post_title', 'post_content', 'post_excerpt', 'post_content_filtered', 'post_status',
+            'post_modified', 'post_modified_gmt'];
         foreach ($fields as $field) {
             $data[$field] = wp_slash($before->$field);
         }
         /* translators: %s: title of a post */
-        $words = sprintf(__('“%s” was not changed and stays as it is for the public.', 'facecloak'), $before->post_title);
+        $words = __('“%s” was not changed and stays as it is for the public.', 'facecloak');
+        $words = sprintf($words, $before->post_title);
         if ($kept > 0) {
             $words .= ' ' . __('What you wrote is kept as an autosave.', 'facecloak');
         }

@@ -90,7 +90,8 @@ final class Health
             $label = __('facecloak cannot keep originals safely', 'facecloak');
             return $this->result('quarantine', $status, $label, $problem);
         }
-        return $this->result('quarantine', 'good', __('facecloak keeps originals where nobody can fetch them', 'facecloak'), __(
+        $label = __('facecloak keeps originals where nobody can fetch them', 'facecloak');
+        return $this->result('quarantine', 'good', $label, __(
             'The quarantine folder lies outside of what the web server serves, and only the web server can read it.',
             'facecloak'
         ));
@@ -134,7 +135,8 @@ final class Health
         }
         $failed = $this->plugin->records->count_by_state()[Record::FAILED];
         if ($failed > 0) {
-            return $this->result('work', 'recommended', __('facecloak could not process some files', 'facecloak'), sprintf(
+            $label = __('facecloak could not process some files', 'facecloak');
+            return $this->result('work', 'recommended', $label, sprintf(
                 /* translators: %d: number of files */
                 _n(
                     '%d file is shown as a placeholder and will stay so.',

@@ -102,7 +102,8 @@ final class Library
             return $where;
         }
         $table = $this->plugin->records->table();
-        $newest = "(SELECT m.state FROM {$table} m WHERE m.attachment_id = {$wpdb->posts}.ID ORDER BY m.id DESC LIMIT 1)";
+        $newest = "(SELECT m.state FROM {$table} m WHERE m.attachment_id = {$wpdb->posts}.ID"
+            . ' ORDER BY m.id DESC LIMIT 1)';
         if ($state === Words::UNKNOWN) {
             return $where . " AND {$newest} IS NULL"
                 . " AND ({$wpdb->posts}.post_mime_type LIKE 'image/%' OR {$wpdb->posts}.post_mime_type LIKE 'video/%')";

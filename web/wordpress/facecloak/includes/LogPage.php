@@ -186,7 +186,8 @@ final class LogPage
             return $user->user_login;
         }
         /* translators: %d: number of a user */
-        return $id > 0 ? sprintf(__('user %d, deleted', 'facecloak'), $id) : __('nobody (background work)', 'facecloak');
+        $deleted = sprintf(__('user %d, deleted', 'facecloak'), $id);
+        return $id > 0 ? $deleted : __('nobody (background work)', 'facecloak');
     }
 
     /**

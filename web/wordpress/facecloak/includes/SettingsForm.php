@@ -24,9 +24,9 @@ final class SettingsForm
     {
         echo '<div class="wrap facecloak-settings"><h1>' . esc_html__('facecloak', 'facecloak') . '</h1>';
         echo '<p>' . esc_html__(
-            'Faces in pictures and clips are covered before anybody can fetch the files, and the desk decides about them'
-            . ' before they are published. Detection misses faces, and a verdict speaks only of the recognisers it names:'
-            . ' somebody has to look.',
+            'Faces in pictures and clips are covered before anybody can fetch the files, and the desk decides about'
+            . ' them before they are published. Detection misses faces, and a verdict speaks only of the recognisers'
+            . ' it names: somebody has to look.',
             'facecloak'
         ) . '</p>';
         echo '<form action="' . esc_url(admin_url('options.php')) . '" method="post" autocomplete="off">';
@@ -37,7 +37,9 @@ final class SettingsForm
             [__('Connection', 'facecloak'), '', [$this, 'test']],
             [__('Wait for the service', 'facecloak'), 'facecloak-timeout_s', [$this, 'timeout']],
         ]);
-        $this->section(__('Policy', 'facecloak'), [[__('What happens to uploads', 'facecloak'), '', [$this, 'policy']]]);
+        $this->section(__('Policy', 'facecloak'), [
+            [__('What happens to uploads', 'facecloak'), '', [$this, 'policy']],
+        ]);
         $this->section(__('Treatment', 'facecloak'), [
             [__('Faces at first', 'facecloak'), 'facecloak-default_treatment', [$this, 'treatment']],
             [__('Cloaking', 'facecloak'), '', [$this, 'cloaking']],
@@ -231,7 +233,10 @@ final class SettingsForm
             esc_attr($this->name('disclosure')),
             esc_attr($this->settings->disclosure())
         );
-        $this->hint(__('Added once to the caption of a picture whose faces were changed. Empty: nothing.', 'facecloak'));
+        $this->hint(__(
+            'Added once to the caption of a picture whose faces were changed. Empty: nothing.',
+            'facecloak'
+        ));
     }
 
     public function retention(): void

@@ -52,7 +52,10 @@ final class Words
                 return self::suggested($number);
         }
         if ($record->kind === 'clip') {
-            return __('Faces that were found are covered, but nobody has reviewed it. Detection misses faces.', 'facecloak');
+            return __(
+                'Faces that were found are covered, but nobody has reviewed it. Detection misses faces.',
+                'facecloak'
+            );
         }
         if ($number === 0) {
             return __('No face was found, but nobody has confirmed that. Detection misses faces.', 'facecloak');
