@@ -9,7 +9,7 @@ namespace Facecloak;
  */
 final class Quarantine
 {
-    private const NAME = '/^(?:original|temporary|incoming)-[0-9a-f]{32}$/';
+    private const NAME = '/^(?:original|temporary|incoming)-[0-9a-f]{32}$/D';
 
     /** Temporary files are swept after this: previews are looked at again while somebody decides. */
     private const TEMPORARY_S = 86400;
@@ -152,7 +152,8 @@ final class Quarantine
     /** Removes what was left over by requests that were cut short. */
     public function sweep(): void
     {
-        foreach ((array) glob($this->folder() . '/{temporary,incoming}-*', GLOB_BRACE) as $path) {
+        $folder = $this->folder();
+        foreach (array_merge((array) glob($folder . '/temporary-*'), (array) glob($folder . '/incoming-*')) as $path) {
             if (time() - (int) @filemtime($path) < self::TEMPORARY_S) {
                 continue;
             }

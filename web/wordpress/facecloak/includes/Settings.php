@@ -194,8 +194,9 @@ final class Settings
         return null;
     }
 
-    private static function is_loopback(string $host): bool
+    public static function is_loopback(string $host): bool
     {
+        $host = strtolower($host);
         if ($host === 'localhost' || $host === '[::1]') {
             return true;
         }
