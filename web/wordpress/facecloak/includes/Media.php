@@ -92,7 +92,9 @@ final class Media
             return 'image/bmp';
         }
         if (in_array(substr($head, 4, 4), ['ftyp', 'moov', 'mdat', 'wide', 'free', 'skip'], true)) {
-            return self::of_boxes($head);
+            // A text may begin with "The free ..."
+            $length = unpack('N', substr($head, 0, 4))[1];
+            return $length > (int) @filesize($path) ? null : self::of_boxes($head);
         }
         if (strlen($head) > 376 && $head[0] === 'G' && $head[188] === 'G' && $head[376] === 'G') {
             return 'video/mp2t';

@@ -58,6 +58,22 @@ final class Record
     public string $created = '';
 
     /**
+     * Whether the bytes in uploads were made by the service or stand in for it, so that they may be there.
+     */
+    public function is_made(): bool
+    {
+        return $this->out_sha256 !== '' && $this->out_sha256 !== $this->in_sha256
+            && !in_array($this->state, [self::SUGGESTED, self::UNCHECKED], true);
+    }
+
+    /** Whether somebody chose to leave a face uncovered. */
+    public function keeps_a_face(): bool
+    {
+        $faces = $this->choices['faces'] ?? [];
+        return (is_array($faces) && in_array('keep', $faces, true)) || ($this->choices['keep'] ?? []) !== [];
+    }
+
+    /**
      * @param array<string, string|null> $row as the database gives it
      */
     public static function of_row(array $row): self

@@ -80,11 +80,18 @@ final class Records
     }
 
     /**
-     * The newest record with these bytes that no attachment has taken yet.
+     * Records whose bytes in uploads have this hash: first those that no attachment has taken yet, newest first.
+     *
+     * @return Record[]
      */
-    public function unjoined(string $out_sha256): ?Record
+    public function all_by_out_sha256(string $sha256): array
     {
-        return $out_sha256 !== '' ? $this->one('attachment_id = 0 AND out_sha256 = %s', $out_sha256) : null;
+        global $wpdb;
+        return $this->many($wpdb->prepare(
+            "SELECT * FROM {$this->table()} WHERE out_sha256 = %s AND out_sha256 <> ''"
+            . ' ORDER BY attachment_id > 0, id DESC LIMIT 50',
+            $sha256
+        ));
     }
 
     /**

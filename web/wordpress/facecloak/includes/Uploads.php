@@ -1,0 +1,488 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Facecloak;
+
+/**
+ * Where files enter WordPress.
+ *
+ * Both prefilters see them before they are in the docroot. `wp_handle_upload` catches what passes by them; files of
+ * wp_upload_bits() (XML-RPC) lie in a folder with a name that nobody can guess until then.
+ */
+final class Uploads
+{
+    private Plugin $plugin;
+
+    /** @var array<string, int> hash of bytes that were made in this request => id of the record */
+    private array $made = [];
+    /** @var array<string, string> path of a picture that the editor has saved => hash */
+    private array $edited = [];
+    /** Folder under uploads with a secret name; '' where no file is on its way. */
+    private string $hidden = '';
+    /** The attachment that WordPress makes another from. */
+    private ?Record $source = null;
+    /** @var array<int, bool> attachments that are looked at just now */
+    private array $busy = [];
+
+    public function __construct(Plugin $plugin)
+    {
+        $this->plugin = $plugin;
+    }
+
+    public function register(): void
+    {
+        add_filter('wp_handle_upload_prefilter', [$this, 'before_upload'], PHP_INT_MAX);
+        add_filter('wp_handle_sideload_prefilter', [$this, 'before_sideload'], PHP_INT_MAX);
+        add_filter('wp_upload_bits', [$this, 'before_bits'], PHP_INT_MAX);
+        // Before anybody else makes copies of what is there
+        add_filter('wp_handle_upload', [$this, 'after_move'], PHP_INT_MIN);
+        add_action('added_post_meta', [$this, 'file_attached'], 10, 4);
+        add_action('updated_post_meta', [$this, 'file_attached'], 10, 4);
+        add_action('add_attachment', [$this, 'join'], PHP_INT_MIN);
+        add_filter('wp_generate_attachment_metadata', [$this, 'generated'], PHP_INT_MIN, 2);
+        add_filter('wp_save_image_editor_file', [$this, 'edited'], 10, 5);
+        add_filter('rest_request_before_callbacks', [$this, 'before_rest'], 10, 3);
+        add_filter('rest_request_after_callbacks', [$this, 'after_rest'], 10, 1);
+        add_action('delete_attachment', [$this, 'deleted']);
+        add_filter('fallback_intermediate_image_sizes', [$this, 'no_previews'], PHP_INT_MAX);
+    }
+
+    /**
+     * @param array<string, mixed> $file
+     * @return array<string, mixed>
+     */
+    public function before_upload($file)
+    {
+        // WordPress looks at this later; a path that PHP did not put there is none of ours to touch
+        if (!is_array($file) || !is_uploaded_file((string) ($file['tmp_name'] ?? ''))) {
+            return $file;
+        }
+        return $this->admitted($file);
+    }
+
+    /**
+     * @param array<string, mixed> $file
+     * @return array<string, mixed>
+     */
+    public function before_sideload($file)
+    {
+        if (!is_array($file) || !is_file((string) ($file['tmp_name'] ?? ''))) {
+            return $file;
+        }
+        return $this->admitted($file);
+    }
+
+    /**
+     * wp_upload_bits() has no filter between the choice of a name and the writing, so the name gets a folder that
+     * nobody can guess. What cannot be taken anyway is never written.
+     *
+     * @param array<string, mixed>|string $upload
+     * @return array<string, mixed>|string
+     */
+    public function before_bits($upload)
+    {
+        if (!is_array($upload) || !$this->plugin->settings->is_active()) {
+            return $upload;
+        }
+        try {
+            $path = $this->plugin->quarantine->temporary();
+            try {
+                if (file_put_contents($path, (string) $upload['bits']) !== strlen((string) $upload['bits'])) {
+                    throw new \RuntimeException('A file could not be written to the quarantine. Is the disk full?');
+                }
+                $kind = Media::kind($path, (string) $upload['name']);
+                if (!in_array($kind, [Media::PHOTO, Media::CLIP], true)) {
+                    $this->plugin->intake->admit($path, (string) $upload['name'], '');
+                    return $upload;
+                }
+            } finally {
+                @unlink($path);
+            }
+            $this->hide((string) ($upload['time'] ?? ''));
+        } catch (Refused $refused) {
+            return $refused->getMessage();
+        } catch (\Throwable $thrown) {
+            return $this->own_words($thrown);
+        }
+        return $upload;
+    }
+
+    /**
+     * The catch-all, on every path.
+     *
+     * @param array<string, mixed> $upload file, url, type
+     * @return array<string, mixed>
+     */
+    public function after_move($upload)
+    {
+        $path = is_array($upload) ? (string) ($upload['file'] ?? '') : '';
+        if ($path === '' || !empty($upload['error']) || !is_file($path)) {
+            return $upload;
+        }
+        $is_hidden = $this->hidden !== '' && dirname($path) === $this->hidden;
+        try {
+            $record = $this->plugin->intake->admit($path, basename($path), (string) ($upload['type'] ?? ''));
+            if ($record !== null) {
+                $this->made[$record->out_sha256] = $record->id;
+            }
+            $name = $record !== null ? $record->name : basename($path);
+            if ($is_hidden || $name !== basename($path)) {
+                $upload = $this->renamed($upload, $is_hidden ? dirname($this->hidden) : dirname($path), $name);
+            } elseif ($record !== null) {
+                Attachments::set_mode($path);
+            }
+            if ($record !== null && $record->mime !== '') {
+                $upload['type'] = $record->mime;
+            }
+            return $upload;
+        } catch (\Throwable $thrown) {
+            @unlink($path);
+            return ['error' => $thrown instanceof Refused ? $thrown->getMessage() : $this->own_words($thrown)];
+        } finally {
+            if ($is_hidden) {
+                @unlink($path);
+                @rmdir($this->hidden);
+                $this->hidden = '';
+            }
+        }
+    }
+
+    /**
+     * @param int $meta_id
+     * @param int $id
+     * @param string $key
+     * @param mixed $value
+     */
+    public function file_attached($meta_id, $id, $key, $value): void
+    {
+        if ($key !== '_wp_attached_file') {
+            return;
+        }
+        $path = (string) get_attached_file((int) $id, true);
+        $record = $this->plugin->records->by_attachment((int) $id);
+        if ($record !== null && isset($this->edited[$path])) {
+            $record->out_sha256 = $this->edited[$path];
+            $this->plugin->records->save($record);
+        }
+        $this->join((int) $id);
+    }
+
+    /**
+     * Gives an attachment its record. What nobody knows is treated on the spot.
+     *
+     * @param int $id
+     */
+    public function join($id): void
+    {
+        $id = (int) $id;
+        $policy = $this->plugin->settings->policy();
+        if ($policy === 'off' || isset($this->busy[$id]) || get_post_type($id) !== 'attachment') {
+            return;
+        }
+        $path = (string) get_attached_file($id, true);
+        if ($path === '' || !is_file($path) || $this->plugin->records->by_attachment($id) !== null) {
+            return;
+        }
+        $kind = Media::kind($path, basename($path), (string) get_post_mime_type($id));
+        if ($kind === Media::DOCUMENT || $kind === Media::PLAIN) {
+            return;
+        }
+        $this->busy[$id] = true;
+        try {
+            $record = $this->record_for($path);
+            if ($record === null) {
+                $this->plugin->intake->adopt($id);
+                return;
+            }
+            $record->attachment_id = $id;
+            $this->plugin->records->save($record);
+            $this->plugin->log->add('uploaded', $id, [
+                'state' => $record->state,
+                'faces' => $record->faces === null ? null : count($record->faces),
+                'name' => $record->name,
+            ]);
+        } catch (\Throwable $thrown) {
+            $this->taken_away($id, $thrown);
+        } finally {
+            unset($this->busy[$id]);
+        }
+    }
+
+    /**
+     * When all sizes are made: that every file comes from bytes that are known.
+     *
+     * @param array<string, mixed> $metadata
+     * @param int $id
+     * @return array<string, mixed>
+     */
+    public function generated($metadata, $id)
+    {
+        $id = (int) $id;
+        if (!$this->plugin->settings->is_active() || isset($this->busy[$id])) {
+            return $metadata;
+        }
+        $this->join($id);
+        $record = $this->plugin->records->by_attachment($id);
+        $path = (string) get_attached_file($id, true);
+        if ($record === null || $path === '') {
+            return $metadata;
+        }
+        $known = is_array($metadata) ? $metadata : [];
+        $base = $this->plugin->attachments->base($id, $known);
+        if (is_file($base) && hash_file('sha256', $base) === $record->out_sha256) {
+            return $this->without_strays($known, $path, $base);
+        }
+        if (!is_file($base)) {
+            // Treated a moment ago, under another name
+            $stored = wp_get_attachment_metadata($id, true);
+            return is_array($stored) ? $stored : $metadata;
+        }
+        $this->busy[$id] = true;
+        try {
+            // Or the sizes that were made just now are not found
+            update_post_meta($id, '_wp_attachment_metadata', $known);
+            $this->plugin->intake->adopt($id);
+        } catch (\Throwable $thrown) {
+            $this->taken_away($id, $thrown);
+        } finally {
+            unset($this->busy[$id]);
+        }
+        $stored = wp_get_attachment_metadata($id, true);
+        return is_array($stored) ? $stored : [];
+    }
+
+    /**
+     * A picture that was turned or cut shows nothing that was not there. One of unknown bytes is not saved again.
+     *
+     * @param mixed $saved
+     * @param string $filename
+     * @param \WP_Image_Editor $image
+     * @param string $mime
+     * @param int $id
+     * @return mixed
+     */
+    public function edited($saved, $filename, $image, $mime, $id)
+    {
+        if ($saved !== null || !$this->plugin->settings->is_active()) {
+            return $saved;
+        }
+        if (!$this->is_safe_source((int) $id)) {
+            return false;
+        }
+        $saved = $image->save($filename, $mime);
+        if (is_array($saved) && isset($saved['path'])) {
+            $this->edited[(string) $saved['path']] = (string) hash_file('sha256', $saved['path']);
+        }
+        return $saved;
+    }
+
+    /**
+     * The editor of blocks saves what was cut out of a picture as another attachment.
+     *
+     * @param mixed $response
+     * @param mixed $handler
+     * @param \WP_REST_Request $request
+     * @return mixed
+     */
+    public function before_rest($response, $handler, $request)
+    {
+        $is_edit = preg_match('#^/wp/v2/media/(\d+)/edit/?$#D', $request->get_route(), $found) === 1;
+        if (!$is_edit || !$this->plugin->settings->is_active() || is_wp_error($response)) {
+            return $response;
+        }
+        if (!$this->is_safe_source((int) $found[1])) {
+            return new \WP_Error('facecloak_unknown', __(
+                'This picture was not changed: facecloak has not looked at it yet.',
+                'facecloak'
+            ), ['status' => 403]);
+        }
+        $this->source = $this->plugin->records->by_attachment((int) $found[1]);
+        return $response;
+    }
+
+    /**
+     * @param mixed $response
+     * @return mixed
+     */
+    public function after_rest($response)
+    {
+        $this->source = null;
+        return $response;
+    }
+
+    /**
+     * @param int $id
+     */
+    public function deleted($id): void
+    {
+        $record = $this->plugin->records->by_attachment((int) $id);
+        if ($record === null) {
+            return;
+        }
+        try {
+            $this->plugin->quarantine->delete($record->original);
+            $this->plugin->records->delete($record);
+        } catch (\Throwable $thrown) {
+            // Without its attachment it is swept later
+            error_log('facecloak: ' . $thrown->getMessage()); // phpcs:ignore
+            $record->attachment_id = 0;
+            $this->plugin->records->save($record);
+        }
+        $this->plugin->log->add('deleted', (int) $id, ['state' => $record->state]);
+    }
+
+    /**
+     * The first page of a PDF as a picture would be one that nobody looked at.
+     *
+     * @param string[] $sizes
+     * @return string[]
+     */
+    public function no_previews($sizes)
+    {
+        return $this->plugin->settings->is_active() ? [] : $sizes;
+    }
+
+    /**
+     * @param array<string, mixed> $file
+     * @return array<string, mixed>
+     */
+    private function admitted(array $file): array
+    {
+        if (!empty($file['error'])) {
+            return $file;
+        }
+        $path = (string) $file['tmp_name'];
+        try {
+            $record = $this->plugin->intake->admit($path, (string) $file['name'], (string) ($file['type'] ?? ''));
+            if ($record !== null) {
+                $this->made[$record->out_sha256] = $record->id;
+                $file['name'] = $record->name;
+                $file['type'] = $record->mime;
+                clearstatcache(true, $path);
+                $file['size'] = filesize($path);
+            }
+        } catch (Refused $refused) {
+            $file['error'] = $refused->getMessage();
+        } catch (\Throwable $thrown) {
+            @unlink($path);
+            $file['error'] = $this->own_words($thrown);
+        }
+        return $file;
+    }
+
+    /** The record of these bytes that no attachment has; null where they are unknown. */
+    private function record_for(string $path): ?Record
+    {
+        $sha256 = (string) hash_file('sha256', $path);
+        $is_active = $this->plugin->settings->is_active();
+        $mine = isset($this->made[$sha256]) ? $this->plugin->records->find($this->made[$sha256]) : null;
+        if ($mine !== null && $mine->attachment_id === 0) {
+            return $mine;
+        }
+        if ($this->source !== null) {
+            return $this->derived($this->source, $path, $sha256);
+        }
+        return $is_active ? $this->plugin->intake->known($sha256) : null;
+    }
+
+    private function derived(Record $source, string $path, string $sha256): Record
+    {
+        $record = Intake::copy_of($source);
+        $record->out_sha256 = $sha256;
+        $record->name = basename($path);
+        $record->faces = null;  // where they are now, nobody knows
+        $size = @getimagesize($path);
+        [$record->width, $record->height] = is_array($size) ? [$size[0], $size[1]] : [0, 0];
+        if ($source->state === Record::REVIEWED) {
+            $record->state = Record::REVIEWED;
+            $record->reviewed_by = $source->reviewed_by;
+            $record->reviewed_at = $source->reviewed_at;
+            $record->reason = $source->reason;
+        }
+        return $record;
+    }
+
+    private function is_safe_source(int $id): bool
+    {
+        $record = $this->plugin->records->by_attachment($id);
+        return $record !== null && $record->is_made();
+    }
+
+    /**
+     * A picture that others were made from and that nobody knows does not stay.
+     *
+     * @param array<string, mixed> $metadata
+     * @return array<string, mixed>
+     */
+    private function without_strays(array $metadata, string $path, string $base): array
+    {
+        $original = isset($metadata['original_image']) ? dirname($path) . '/' . $metadata['original_image'] : '';
+        if ($original !== '' && $original !== $base) {
+            @unlink($original);
+            unset($metadata['original_image']);
+        }
+        return $metadata;
+    }
+
+    /** An attachment that could not be treated: its files are removed. */
+    private function taken_away(int $id, \Throwable $thrown): void
+    {
+        error_log('facecloak: ' . $thrown->getMessage()); // phpcs:ignore
+        if (!$this->plugin->settings->is_active()) {
+            return;
+        }
+        $this->plugin->log->add('removed', $id, ['why' => Answers::words($thrown->getMessage())]);
+        try {
+            $this->plugin->attachments->delete_files($id);
+        } catch (\Throwable $again) {
+            error_log('facecloak: ' . $again->getMessage()); // phpcs:ignore
+        }
+    }
+
+    private function hide(string $time): void
+    {
+        $uploads = wp_upload_dir($time === '' ? null : $time);
+        $hidden = $uploads['path'] . '/facecloak-' . bin2hex(random_bytes(16));
+        if (!@mkdir($hidden, 0700)) {
+            throw new \RuntimeException('A folder could not be made under uploads.');
+        }
+        $this->hidden = $hidden;
+        $once = function ($filename, $ext, $dir) use (&$once, $uploads, $hidden) {
+            if ((string) $dir !== (string) $uploads['path']) {
+                return $filename;
+            }
+            remove_filter('wp_unique_filename', $once, PHP_INT_MAX);
+            return basename($hidden) . '/' . $filename;
+        };
+        add_filter('wp_unique_filename', $once, PHP_INT_MAX, 3);
+    }
+
+    /**
+     * @param array<string, mixed> $upload
+     * @return array<string, mixed>
+     */
+    private function renamed(array $upload, string $folder, string $name): array
+    {
+        $from = (string) $upload['file'];
+        $name = wp_unique_filename($folder, $name);
+        if (!@rename($from, $folder . '/' . $name)) {
+            throw new \RuntimeException('The safe copy could not be moved.');
+        }
+        Attachments::set_mode($folder . '/' . $name);
+        $url = dirname((string) $upload['url']);
+        $upload['file'] = $folder . '/' . $name;
+        $upload['url'] = (dirname($from) === $folder ? $url : dirname($url)) . '/' . $name;
+        return $upload;
+    }
+
+    private function own_words(\Throwable $thrown): string
+    {
+        error_log('facecloak: ' . $thrown->getMessage()); // phpcs:ignore
+        return __(
+            'This file was not uploaded, because it could not be kept safely. Please tell an administrator: Site Health'
+            . ' says more.',
+            'facecloak'
+        );
+    }
+}
