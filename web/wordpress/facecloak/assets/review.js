@@ -1,0 +1,95 @@
+// The page for one file: what it is, the part for photos or for clips, and what comes after.
+( ( wp, fc ) => {
+	const { createElement: el, useEffect, useRef, useState } = wp.element;
+	const { __, sprintf } = wp.i18n;
+
+	// props: media, list (the address of the list)
+	function Done( { media, list } ) {
+		const next = useRef();
+		useEffect( () => next.current.focus(), [] );
+		return el( 'div', { className: 'facecloak-box facecloak-good facecloak-done', role: 'status' },
+			el( 'strong', null, __( 'Approved. It can be published now.', 'facecloak' ) ),
+			el( 'p', null,
+				media.next ? el( 'a', { ref: next, className: 'button button-primary', href: media.next.url }, sprintf(
+					/* translators: %d: number of files */
+					__( 'Next file (%d to review)', 'facecloak' ), media.count ) )
+					: el( 'a', { ref: next, className: 'button button-primary', href: list },
+						__( 'Nothing else waits: back to the list', 'facecloak' ) ) ) );
+	}
+
+	// props: media, isBusy, onRetry()
+	function Waiting( { media, isBusy, onRetry } ) {
+		return el( 'section', { className: 'facecloak-card' },
+			el( 'p', { className: 'facecloak-box facecloak-look' }, el( 'strong', null, media.words ) ),
+			media.error && el( 'p', null, media.error ),
+			media.next_try && el( 'p', null, sprintf(
+				/* translators: %s: date and time */
+				__( 'It is tried again by itself after %s.', 'facecloak' ), media.next_try ) ),
+			el( 'p', null, __( 'The original lies in the quarantine, where nobody can fetch it. Posts that use this file cannot be published.', 'facecloak' ) ),
+			el( 'button', { type: 'button', className: 'button button-primary', disabled: isBusy, onClick: onRetry },
+				__( 'Try again now', 'facecloak' ) ),
+			isBusy && el( wp.components.Spinner ) );
+	}
+
+	function App( { id, list } ) {
+		const [ media, setMedia ] = useState( null );
+		const [ error, setError ] = useState( null );
+		const [ isDone, setDone ] = useState( false );
+		const [ isBusy, setBusy ] = useState( false );
+		const fail = ( words ) => {
+			setError( words );
+			if ( words ) wp.a11y.speak( words, 'assertive' );
+		};
+
+		async function load( asked ) {
+			setBusy( true );
+			try {
+				setMedia( await wp.apiFetch( asked ) );
+				fail( null );
+			} catch ( problem ) {
+				fail( await fc.wordsOf( problem ) );
+			}
+			setBusy( false );
+		}
+		const post = ( what ) => load( { path: fc.path( id, what ), method: 'POST' } );
+
+		useEffect( () => {
+			load( { path: fc.path( id ) } );
+		}, [] );
+
+		const isWaiting = media && [ 'waiting', 'failed' ].includes( media.state );
+		return el( wp.element.Fragment, null,
+			error && el( 'div', { className: 'facecloak-box facecloak-wrong facecloak-error', role: 'alert' }, error ),
+			! media && ! error && el( wp.components.Spinner ),
+			media && el( 'p', { className: 'facecloak-facts' }, sprintf(
+				/* translators: 1: date and time, 2: name of a person */
+				__( 'Uploaded %1$s by %2$s.', 'facecloak' ), media.created, media.uploader ), ' ',
+			media.state !== 'reviewed' && ! isWaiting && media.words ),
+			isDone && el( Done, { media, list } ),
+			media && media.state === 'reviewed' && ! isDone && el( 'div', { className: 'facecloak-box facecloak-good' },
+				media.reviewed ? sprintf(
+					/* translators: 1: name of a person, 2: date and time */
+					__( 'Approved by %1$s on %2$s.', 'facecloak' ), media.reviewed.by || __( 'the plugin itself', 'facecloak' ), media.reviewed.at )
+					: media.words,
+				media.reviewed && media.reviewed.reason && el( 'q', null, media.reviewed.reason ), ' ',
+				el( 'button', { type: 'button', className: 'button', disabled: isBusy, onClick: () => post( '/look-again' ) },
+					__( 'Take the approval back', 'facecloak' ) ) ),
+			isWaiting && el( Waiting, { media, isBusy, onRetry: () => post( '/retry' ) } ),
+			media && ! isWaiting && ! isDone && el( media.kind === 'clip' ? fc.Clip : fc.Photo, {
+				key: media.now.sha256 + media.state, media, onError: fail, onLook: () => post( '/retry' ),
+				onDone: ( now ) => {
+					setMedia( now );
+					setDone( true );
+					fail( null );
+					window.scrollTo( 0, 0 );
+				},
+			} ) );
+	}
+
+	const root = document.getElementById( 'facecloak-review' );
+	if ( root ) {
+		const app = el( App, { id: Number( root.dataset.media ), list: root.dataset.list } );
+		if ( wp.element.createRoot ) wp.element.createRoot( root ).render( app );
+		else wp.element.render( app, root );
+	}
+} )( window.wp, window.facecloakReview );
