@@ -35,13 +35,17 @@ final class ClipDesk
      */
     public function document(Record $record): array
     {
-        $plan = $this->job($record->plan_job);
+        try {
+            $plan = $this->job($record->plan_job);
+        } catch (Rejected $error) {
+            return ['stage' => 'failed', 'words' => $error->getMessage()];
+        }
         if ($plan === null) {
-            return ['stage' => 'gone', 'words' => __(
-                'The service has deleted what it knew about the people in this clip: the time for that was over. The'
-                . ' covered clip is still here. To decide about single people, have the clip looked at again.',
+            return array_merge(['stage' => 'gone', 'words' => __(
+                'The service has deleted what it knew about the people in this clip: the time for that was over. To'
+                . ' decide about single people, have the clip looked at again.',
                 'facecloak'
-            )];
+            )], $this->rendered($record));
         }
         if ($plan['state'] !== 'done') {
             return self::unfinished($plan, 'looking');
@@ -133,10 +137,11 @@ final class ClipDesk
             $preview = $this->plugin->review->pending($record);
             return $preview === null ? [] : ['stage' => 'done', 'preview' => $preview];
         }
-        $job = $this->job($render['job']);
-        if ($job === null || in_array($job['state'], ['failed', 'cancelled', 'expired'], true)) {
+        try {
+            $job = $this->plugin->client->job($render['job']);
+        } catch (Rejected $error) {
             delete_transient(self::RENDER . $record->attachment_id);
-            return $job === null ? [] : ['words' => self::unfinished($job, 'working')['words']];
+            return ['words' => $error->getMessage() . ' ' . __('No clip was made of your decisions.', 'facecloak')];
         }
         if ($job['state'] !== 'done') {
             return self::unfinished($job, 'working');
@@ -228,12 +233,11 @@ final class ClipDesk
      */
     private static function unfinished(array $job, string $stage): array
     {
-        if (in_array($job['state'], ['queued', 'running'], true)) {
-            return ['stage' => $stage, 'words' => (string) ($job['progress']['words'] ?? ''),
-                'share' => (float) ($job['progress']['share'] ?? 0)];
-        }
-        $said = (string) ($job['problem']['detail'] ?? '');
-        return ['stage' => 'failed', 'words' => $said !== '' ? $said : __('The service stopped. Nothing was made.', 'facecloak')];
+        return [
+            'stage' => $stage,
+            'words' => '',
+            'share' => min(1.0, max(0.0, (float) ($job['progress']['share'] ?? 0))),
+        ];
     }
 
     /**

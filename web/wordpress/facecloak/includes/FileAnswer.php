@@ -12,6 +12,8 @@ namespace Facecloak;
 final class FileAnswer
 {
     private const CHUNK = 262144;
+    private const TYPES = ['image/jpeg', 'image/png', 'image/webp', 'image/avif', 'video/mp4', 'video/webm',
+        'video/quicktime', 'video/x-matroska'];
 
     /**
      * @param bool $is_fleeting delete the file once it is sent.
@@ -59,9 +61,11 @@ final class FileAnswer
         $size = (int) filesize($path);
         $part = self::range($range, $size);
         [$first, $last] = $part ?? [0, $size - 1];
+        $type = Media::content($path);
         foreach (
             [
-                'Content-Type' => Review::mime_of($path) ?? 'application/octet-stream',
+                // Nothing that a browser would run as a page or a script
+                'Content-Type' => in_array($type, self::TYPES, true) ? $type : 'application/octet-stream',
                 'Content-Length' => (string) ($last - $first + 1),
                 'Content-Disposition' => 'inline',
                 'Cache-Control' => 'no-store, private',

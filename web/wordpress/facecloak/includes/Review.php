@@ -86,7 +86,7 @@ final class Review
             'in_sha256' => $record->in_sha256,
             'file' => basename($file),
             'sha256' => (string) hash_file('sha256', $file),
-            'mime' => self::mime_of($file) ?? $record->mime,
+            'mime' => Media::content($file) ?? $record->mime,
             'report' => $report,
             'choices' => $choices,
         ];
@@ -257,7 +257,7 @@ final class Review
     public function picture(Record $record): string
     {
         $source = $this->source($record);
-        if (in_array(self::mime_of($source), self::SHOWN, true)) {
+        if (in_array(Media::content($source), self::SHOWN, true)) {
             return $source;
         }
         $key = self::VIEW . $record->attachment_id;
@@ -269,7 +269,7 @@ final class Review
         try {
             $options = ['default' => 'keep', 'no_face' => 'clean', 'sha256' => $record->in_sha256];
             $this->plugin->client->protect($source, $record->name, $options, $to);
-            if (!in_array(self::mime_of($to), self::SHOWN, true)) {
+            if (!in_array(Media::content($to), self::SHOWN, true)) {
                 throw new Refused(__(
                     'Browsers cannot show this kind of picture. Its faces are found and hidden all the same.',
                     'facecloak'
@@ -308,29 +308,6 @@ final class Review
             }
             delete_transient($what . (int) $attachment_id);
         }
-    }
-
-    /** The type of a picture or clip by its first bytes; null where it is none that is known here. */
-    public static function mime_of(string $file): ?string
-    {
-        $start = (string) file_get_contents($file, false, null, 0, 16);
-        $brand = substr($start, 4, 4) === 'ftyp' ? substr($start, 8, 4) : '';
-        $starts = ["\xff\xd8\xff" => 'image/jpeg', "\x89PNG\r\n\x1a\n" => 'image/png', "II*\0" => 'image/tiff',
-            "MM\0*" => 'image/tiff', "\x1a\x45\xdf\xa3" => 'video/webm'];
-        foreach ($starts as $bytes => $mime) {
-            if (strpos($start, (string) $bytes) === 0) {
-                return $mime;
-            }
-        }
-        if (strpos($start, 'RIFF') === 0 && substr($start, 8, 4) === 'WEBP') {
-            return 'image/webp';
-        }
-        if ($brand === '') {
-            return null;
-        }
-        $brands = ['avif' => 'image/avif', 'avis' => 'image/avif', 'heic' => 'image/heic', 'heix' => 'image/heic',
-            'mif1' => 'image/heic', 'msf1' => 'image/heic', 'qt  ' => 'video/quicktime'];
-        return $brands[$brand] ?? 'video/mp4';
     }
 
     /**

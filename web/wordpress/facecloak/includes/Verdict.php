@@ -71,7 +71,7 @@ final class Verdict
         return [
             'kind' => $kind,
             'headline' => $headline,
-            'words' => (string) ($report['words'] ?? ''),
+            'words' => Answers::words($report['words'] ?? ''),
             'faces' => $is_clip ? [] : array_map([self::class, 'face'], $report['faces'] ?? []),
             'notes' => array_values(array_filter($notes, 'is_string')),
             'caution' => $is_clip
@@ -213,7 +213,7 @@ final class Verdict
             'name' => sprintf($is_drawn ? __('Drawn area (%d)', 'facecloak') : __('Face %d', 'facecloak'), $number),
             'kind' => !in_array($status, self::SETTLED, true) ? 'wrong' : ($status === 'kept' ? 'look' : 'good'),
             'words' => $words[$status] ?? self::judged($face),
-            'detail' => (string) ($face['words'] ?? ''),
+            'detail' => Answers::words($face['words'] ?? ''),
         ];
     }
 
