@@ -28,7 +28,7 @@ final class Gate
         add_action('transition_post_status', [$this, 'take_back'], 1, 3);
         add_filter('add_post_metadata', [$this, 'hold_featured'], 10, 4);
         add_filter('update_post_metadata', [$this, 'hold_featured'], 10, 4);
-        add_filter('update_post_metadata_by_mid', [$this, 'hold_featured_by_mid'], 10, 3);
+        add_filter('update_post_metadata_by_mid', [$this, 'hold_featured_by_mid'], 10, 4);
         add_filter('shortcode_atts_gallery', [$this, 'leave_out_unreviewed'], 10, 3);
         add_filter('shortcode_atts_playlist', [$this, 'leave_out_unreviewed'], 10, 3);
     }
@@ -238,14 +238,15 @@ final class Gate
     /**
      * @param mixed $answer
      * @param mixed $value
+     * @param string|false $key where the row is to get another
      * @return mixed
      */
-    public function hold_featured_by_mid($answer, int $meta_id, $value)
+    public function hold_featured_by_mid($answer, int $meta_id, $value, $key = false)
     {
         $meta = get_metadata_by_mid('post', $meta_id);
         return $meta === false
             ? $answer
-            : $this->hold_featured($answer, (int) $meta->post_id, (string) $meta->meta_key, $value);
+            : $this->hold_featured($answer, (int) $meta->post_id, (string) ($key ?: $meta->meta_key), $value);
     }
 
     /**

@@ -74,13 +74,11 @@ final class RestGate
         $asked = [(string) $request['content'], (int) $request['featured'], (int) $request['post']];
         $problems = $this->plugin->gate->problems(...$asked);
         $found = $settings->policy() === 'suggest' ? $this->suggestions($asked) : $problems;
-        $response = new \WP_REST_Response([
+        return new \WP_REST_Response([
             'policy' => $settings->policy(),
             'is_closed' => $problems !== [],
             'found' => array_map([$this, 'for_this_person'], $found),
         ]);
-        $response->header('Cache-Control', 'no-store');
-        return $response;
     }
 
     public function connection(): \WP_REST_Response

@@ -14,16 +14,7 @@ final class Words
 
     public static function state(string $state): string
     {
-        $words = [
-            self::UNKNOWN => __('Never looked at', 'facecloak'),
-            Record::WAITING => __('Waiting for the service', 'facecloak'),
-            Record::UNREVIEWED => __('Not reviewed', 'facecloak'),
-            Record::REVIEWED => __('Reviewed', 'facecloak'),
-            Record::SUGGESTED => __('Faces listed, not covered', 'facecloak'),
-            Record::UNCHECKED => __('Not checked', 'facecloak'),
-            Record::FAILED => __('Cannot be processed', 'facecloak'),
-        ];
-        return $words[$state] ?? $state;
+        return $state === self::UNKNOWN ? __('Never looked at', 'facecloak') : States::label($state);
     }
 
     /**
