@@ -92,7 +92,7 @@ def edit_in_the_block_editor(site, id):
             "src": source, "x": 5, "y": 5, "width": 80, "height": 80, "rotation": 90})
 
 
-def finish_background_work(site, seconds=120):
+def finish_background_work(site, seconds=90):
     """Cron, over and over, until nothing waits."""
     end = time.monotonic() + seconds
     while waiting := site.sql("SELECT name, state, error FROM wp_facecloak_media WHERE state = 'waiting'"):
