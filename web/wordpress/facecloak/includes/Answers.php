@@ -89,6 +89,9 @@ final class Answers
         return $job;
     }
 
+    /**
+     * @param array<string, mixed> $job
+     */
     public static function is_finished(array $job): bool
     {
         return !in_array($job['state'], ['queued', 'running'], true);
@@ -141,6 +144,27 @@ final class Answers
         }
         $job['size'] = self::size($job['size'] ?? null);
         $job['faces'] = $faces;
+        return $job;
+    }
+
+    /**
+     * A finished `video` job.
+     *
+     * @param array<string, mixed> $job
+     * @return array<string, mixed>
+     * @throws Unreachable
+     */
+    public static function covered_clip(array $job, string $sha256): array
+    {
+        $report = $job['report'] ?? null;
+        $is_good = is_array($report) && ($job['sha256'] ?? null) === $sha256
+            && ($report['input_sha256'] ?? null) === $sha256 && is_string($report['output_sha256'] ?? null)
+            && preg_match(self::SHA256, $report['output_sha256']) === 1 && $report['output_sha256'] !== $sha256
+            && is_bool($job['needs_a_look'] ?? null);
+        if (!$is_good) {
+            throw self::garbage();
+        }
+        $job['size'] = self::size($job['size'] ?? null);
         return $job;
     }
 

@@ -104,7 +104,8 @@ final class Client
             );
             Answers::picture($to, $job['media_type'], self::PHOTO_TYPES, $job['size']);
             $is_its_own = hash_file('sha256', $to) === $job['report']['output_sha256'];
-            if (!$is_its_own || ($job['report']['faces'] !== [] && $job['report']['output_sha256'] === $sha256)) {
+            $is_touched = array_diff(array_column($job['report']['faces'], 'status'), ['kept']) !== [];
+            if (!$is_its_own || ($is_touched && $job['report']['output_sha256'] === $sha256)) {
                 throw Answers::garbage();
             }
             return $job;
@@ -255,7 +256,8 @@ final class Client
     private function handed_in(string $kind, ?array $file, array $options, array $fields, float $until): array
     {
         // PHP has no empty object but this
-        $fields += ['kind' => $kind, 'options' => (string) wp_json_encode($options === [] ? new \stdClass() : $options)];
+        $options = $options === [] ? new \stdClass() : $options;
+        $fields += ['kind' => $kind, 'options' => (string) wp_json_encode($options)];
         $request = ['fields' => $fields, 'seconds' => $until - microtime(true)];
         if ($file !== null) {
             $request['file'] = $file;

@@ -7,8 +7,8 @@ namespace Facecloak;
 /**
  * Takes files in: what was handed in goes to the quarantine first of all, and only then is anything else done.
  *
- * So whatever ends a request half-way (an exception, a fatal error, a time limit) leaves nothing where it was, and never
- * an untouched original.
+ * So whatever ends a request half-way (an exception, a fatal error, a time limit) leaves nothing where it was, and
+ * never an untouched original.
  */
 final class Intake
 {
@@ -404,11 +404,14 @@ final class Intake
             return $thrown->getMessage();
         }
         if ($thrown instanceof Rejected) {
-            /* translators: %s: what the service says */
-            return sprintf(__('This file was not uploaded. The facecloak service says: %s', 'facecloak'), $thrown->getMessage());
+            return sprintf(
+                /* translators: %s: what the service says */
+                __('This file was not uploaded. The facecloak service says: %s', 'facecloak'),
+                $thrown->getMessage()
+            );
         }
-        // May name folders, which are for the log of errors and not for whoever uploads
-        error_log('facecloak: ' . $thrown->getMessage()); // phpcs:ignore
+        // May name folders, so it is for the log and not for whoever uploads
+        $this->plugin->log->add('trouble', 0, ['what' => Answers::words($thrown->getMessage())]);
         return __(
             'This file was not uploaded, because it could not be kept safely. Please tell an administrator: Site Health'
             . ' says more.',
@@ -420,7 +423,10 @@ final class Intake
     {
         return sprintf(
             /* translators: %s: why */
-            __('This file was not uploaded, because its faces could not be covered now. Please try again later. (%s)', 'facecloak'),
+            __(
+                'This file was not uploaded, because its faces could not be covered now. Please try again later. (%s)',
+                'facecloak'
+            ),
             $unreachable->getMessage()
         );
     }
@@ -438,7 +444,7 @@ final class Intake
         try {
             $this->plugin->quarantine->delete($name);
         } catch (\Throwable $thrown) {
-            error_log('facecloak: ' . $thrown->getMessage()); // phpcs:ignore
+            $this->plugin->log->add('trouble', 0, ['what' => Answers::words($thrown->getMessage())]);
         }
     }
 

@@ -9,7 +9,7 @@ namespace Facecloak;
  */
 final class Quarantine
 {
-    private const NAME = '/^(?:original|temporary|incoming)-[0-9a-f]{32}$/D';
+    private const NAME = '/^(?:original|temporary)-[0-9a-f]{32}$/D';
 
     /** Temporary files are swept after this: previews are looked at again while somebody decides. */
     private const TEMPORARY_S = 86400;
@@ -36,8 +36,8 @@ final class Quarantine
             return sprintf(
                 /* translators: 1: folder, 2: folder that the web server serves */
                 __(
-                    'The quarantine folder %1$s lies inside %2$s, from where it could be fetched. Set FACECLOAK_QUARANTINE'
-                    . ' in wp-config.php to a folder that no web server serves.',
+                    'The quarantine folder %1$s lies inside %2$s, from where it could be fetched. Set'
+                    . ' FACECLOAK_QUARANTINE in wp-config.php to a folder that no web server serves.',
                     'facecloak'
                 ),
                 $folder,
@@ -59,7 +59,7 @@ final class Quarantine
         }
         if ((fileperms($folder) & 0077) !== 0) {
             /* translators: %s: folder */
-            return sprintf(__('The quarantine folder %s is open to other users of this machine.', 'facecloak'), $folder);
+            return sprintf(__('The quarantine folder %s is open to others on this machine.', 'facecloak'), $folder);
         }
         return null;
     }
@@ -138,29 +138,20 @@ final class Quarantine
         return $this->fresh('temporary');
     }
 
-    /** A folder of its own for a file that somebody else writes. */
-    public function incoming(): string
+    /**
+     * Removes what was left over by requests that were cut short.
+     *
+     * @param string[] $known names of originals that stay
+     */
+    public function sweep(array $known): void
     {
-        $this->check();
-        $folder = $this->folder() . '/incoming-' . bin2hex(random_bytes(16));
-        if (!@mkdir($folder, 0700)) {
-            throw new \RuntimeException('A folder could not be made in the quarantine.');
-        }
-        return $folder;
-    }
-
-    /** Removes what was left over by requests that were cut short. */
-    public function sweep(): void
-    {
-        $folder = $this->folder();
-        foreach (array_merge((array) glob($folder . '/temporary-*'), (array) glob($folder . '/incoming-*')) as $path) {
-            if (time() - (int) @filemtime($path) < self::TEMPORARY_S) {
+        foreach ((array) @scandir($this->folder()) as $name) {
+            if (preg_match(self::NAME, (string) $name) !== 1 || in_array($name, $known, true)) {
                 continue;
             }
-            if (is_dir($path)) {
-                array_map('unlink', (array) glob($path . '/*'));
-                @rmdir($path);
-            } else {
+            $path = $this->folder() . '/' . $name;
+            // The time of a rename counts, not that of the photo
+            if (time() - max((int) @filemtime($path), (int) @filectime($path)) >= self::TEMPORARY_S) {
                 @unlink($path);
             }
         }
@@ -174,15 +165,8 @@ final class Quarantine
             return;
         }
         foreach ((array) scandir($folder) as $name) {
-            $path = $folder . '/' . $name;
-            if (preg_match(self::NAME, (string) $name) !== 1) {
-                continue;
-            }
-            if (is_dir($path)) {
-                array_map('unlink', (array) glob($path . '/*'));
-                @rmdir($path);
-            } else {
-                @unlink($path);
+            if (preg_match(self::NAME, (string) $name) === 1) {
+                @unlink($folder . '/' . $name);
             }
         }
         @rmdir($folder);
@@ -212,7 +196,7 @@ final class Quarantine
 
     private function copied(string $from, string $to): void
     {
-        if (!@copy($from, $to) || @filesize($to) !== @filesize($from) || hash_file('sha256', $to) !== hash_file('sha256', $from)) {
+        if (!@copy($from, $to) || @hash_file('sha256', $to) !== @hash_file('sha256', $from)) {
             @unlink($to);
             throw new \RuntimeException('A file could not be copied whole into the quarantine. Is the disk full?');
         }

@@ -69,8 +69,11 @@ final class Record
     /** Whether somebody chose to leave a face uncovered. */
     public function keeps_a_face(): bool
     {
-        $faces = $this->choices['faces'] ?? [];
-        return (is_array($faces) && in_array('keep', $faces, true)) || ($this->choices['keep'] ?? []) !== [];
+        $choices = [$this->choices['default'] ?? ''];
+        foreach (['faces', 'tracks'] as $name) {
+            $choices = array_merge($choices, array_values((array) ($this->choices[$name] ?? [])));
+        }
+        return in_array('keep', $choices, true);
     }
 
     /**

@@ -133,8 +133,8 @@ final class Records
     {
         global $wpdb;
         return $this->many($wpdb->prepare(
-            "SELECT * FROM {$this->table()} WHERE next_try IS NOT NULL AND next_try <= %s"
-            . ' ORDER BY next_try, id LIMIT %d',
+            "SELECT * FROM {$this->table()} WHERE attachment_id > 0 AND next_try IS NOT NULL"
+            . ' AND next_try <= %s ORDER BY next_try, id LIMIT %d',
             gmdate('Y-m-d H:i:s'),
             $limit
         ));
@@ -149,8 +149,8 @@ final class Records
         $claim = bin2hex(random_bytes(16));
         $now = gmdate('Y-m-d H:i:s');
         $wpdb->query($wpdb->prepare(
-            "UPDATE {$this->table()} SET claim = %s, claimed_until = %s WHERE next_try IS NOT NULL AND next_try <= %s"
-            . ' AND (claimed_until IS NULL OR claimed_until < %s) ORDER BY next_try, id LIMIT 1',
+            "UPDATE {$this->table()} SET claim = %s, claimed_until = %s WHERE attachment_id > 0 AND next_try <= %s"
+            . " AND (claimed_until IS NULL OR claimed_until < %s) ORDER BY kind = 'clip', next_try, id LIMIT 1",
             $claim,
             gmdate('Y-m-d H:i:s', time() + $seconds),
             $now,
@@ -179,6 +179,18 @@ final class Records
             $moment,
             $limit
         ));
+    }
+
+    /**
+     * Names of all originals in the quarantine that a record knows; null where the database does not say.
+     *
+     * @return string[]|null
+     */
+    public function originals(): ?array
+    {
+        global $wpdb;
+        $names = $wpdb->get_col("SELECT original FROM {$this->table()} WHERE original <> ''");
+        return $wpdb->last_error === '' && is_array($names) ? array_map('strval', $names) : null;
     }
 
     /**

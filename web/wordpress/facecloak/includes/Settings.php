@@ -131,8 +131,9 @@ final class Settings
             $texts[$name] = is_scalar($value) ? trim((string) $value) : '';
         }
         $clean = $old;
-        if (isset($texts['address']) && ($texts['address'] === '' || self::address_problem($texts['address']) === null)) {
-            $clean['address'] = rtrim($texts['address'], '/');
+        $address = $texts['address'] ?? null;
+        if ($address !== null && ($address === '' || self::address_problem($address) === null)) {
+            $clean['address'] = rtrim($address, '/');
         }
         $allowed = [
             'policy' => self::POLICIES,
@@ -177,7 +178,10 @@ final class Settings
         $host = is_array($parts) ? strtolower($parts['host'] ?? '') : '';
         $scheme = is_array($parts) ? strtolower($parts['scheme'] ?? '') : '';
         if ($host === '' || !in_array($scheme, ['http', 'https'], true)) {
-            return __('The address must begin with https:// (or http:// on this very machine) and name a host.', 'facecloak');
+            return __(
+                'The address must begin with https:// (or http:// on this very machine) and name a host.',
+                'facecloak'
+            );
         }
         if (preg_match('/^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])$/', $host) !== 1) {
             return __('The address does not name a host.', 'facecloak');

@@ -122,6 +122,9 @@ final class Uploads
         }
         $is_hidden = $this->hidden !== '' && dirname($path) === $this->hidden;
         try {
+            if (!$is_hidden && isset($this->made[(string) hash_file('sha256', $path)])) {
+                return $upload;  // a prefilter has seen to it
+            }
             $record = $this->plugin->intake->admit($path, basename($path), (string) ($upload['type'] ?? ''));
             if ($record !== null) {
                 $this->made[$record->out_sha256] = $record->id;
@@ -325,7 +328,7 @@ final class Uploads
             $this->plugin->records->delete($record);
         } catch (\Throwable $thrown) {
             // Without its attachment it is swept later
-            error_log('facecloak: ' . $thrown->getMessage()); // phpcs:ignore
+            $this->trouble((int) $id, $thrown);
             $record->attachment_id = 0;
             $this->plugin->records->save($record);
         }
@@ -428,15 +431,15 @@ final class Uploads
     /** An attachment that could not be treated: its files are removed. */
     private function taken_away(int $id, \Throwable $thrown): void
     {
-        error_log('facecloak: ' . $thrown->getMessage()); // phpcs:ignore
         if (!$this->plugin->settings->is_active()) {
+            $this->trouble($id, $thrown);
             return;
         }
         $this->plugin->log->add('removed', $id, ['why' => Answers::words($thrown->getMessage())]);
         try {
             $this->plugin->attachments->delete_files($id);
         } catch (\Throwable $again) {
-            error_log('facecloak: ' . $again->getMessage()); // phpcs:ignore
+            $this->trouble($id, $again);
         }
     }
 
@@ -476,9 +479,15 @@ final class Uploads
         return $upload;
     }
 
+    /** May name folders, so it is for the log and not for whoever uploads. */
+    private function trouble(int $id, \Throwable $thrown): void
+    {
+        $this->plugin->log->add('trouble', $id, ['what' => Answers::words($thrown->getMessage())]);
+    }
+
     private function own_words(\Throwable $thrown): string
     {
-        error_log('facecloak: ' . $thrown->getMessage()); // phpcs:ignore
+        $this->trouble(0, $thrown);
         return __(
             'This file was not uploaded, because it could not be kept safely. Please tell an administrator: Site Health'
             . ' says more.',
