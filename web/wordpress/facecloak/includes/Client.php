@@ -20,6 +20,7 @@ final class Client
     /** The service keeps no request longer waiting. */
     private const LONGEST_WAIT_S = 60;
     private const QUICK_S = 10;
+    private const SHORTEST_S = 0.1;
     /** For a file of 2 GB over a slow line; a job in the background has nobody waiting. */
     private const CLIP_S = 1800;
 
@@ -230,11 +231,12 @@ final class Client
         $job = $this->handed_in($kind, ['file', $file, 'photo'], $options, [], $until);
         try {
             while (!Answers::is_finished($job)) {
-                $wait = (int) min(self::LONGEST_WAIT_S, floor($until - microtime(true) - 1));
-                if ($wait < 1) {
+                $left = $until - microtime(true);
+                if ($left < self::SHORTEST_S) {
                     throw new Unreachable(__('The facecloak service took too long.', 'facecloak'));
                 }
-                $job = $this->looked_at($job['id'], $kind, $wait, $until);
+                // The rest is for the way, and for the result
+                $job = $this->looked_at($job['id'], $kind, $left - min(1.0, $left / 4), $until);
             }
             return $take($this->ended_well($job), $until);
         } catch (Rejected $rejected) {
@@ -269,10 +271,11 @@ final class Client
     /**
      * @return array<string, mixed>
      */
-    private function looked_at(string $id, ?string $kind, int $wait, float $until): array
+    private function looked_at(string $id, ?string $kind, float $wait, float $until): array
     {
         $job = $this->asked('GET', '/v1/jobs/' . $id, [
-            'query' => ['wait' => $wait], 'seconds' => $until - microtime(true),
+            // F and not f: a comma is no number
+            'query' => ['wait' => sprintf('%.2F', min($wait, self::LONGEST_WAIT_S))], 'seconds' => $until - microtime(true),
         ]);
         $job = Answers::job($job, $kind, $id);
         return Answers::is_finished($job) ? $this->ended_well($job) : $job;

@@ -36,7 +36,8 @@ final class Removal
                 }
             }
         }
-        foreach (['', '_transient_', '_transient_timeout_', '_site_transient_', '_site_transient_timeout_'] as $before) {
+        $kinds = ['', '_transient_', '_transient_timeout_', '_site_transient_', '_site_transient_timeout_'];
+        foreach ($kinds as $before) {
             $pattern = $wpdb->esc_like($before . 'facecloak_') . '%';
             $names = $wpdb->get_col(
                 $wpdb->prepare("SELECT option_name FROM {$wpdb->options} WHERE option_name LIKE %s", $pattern)

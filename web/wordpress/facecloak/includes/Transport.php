@@ -24,7 +24,7 @@ final class Transport
     /**
      * @param string $path constants of Client and ids of jobs, nothing a user has sent
      * @param array{
-     *     seconds: float, limit: int, query?: array<string, int>, fields?: array<string, string>,
+     *     seconds: float, limit: int, query?: array<string, string>, fields?: array<string, string>,
      *     file?: array{string, string, string}, json?: string, to?: string, is_open?: bool
      * } $request `file` is [part, path, name]; `to` is where the body is written; `limit` bytes it may have;
      *     `is_open`: no token is sent
