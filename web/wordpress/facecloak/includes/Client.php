@@ -275,7 +275,8 @@ final class Client
     {
         $job = $this->asked('GET', '/v1/jobs/' . $id, [
             // F and not f: a comma is no number
-            'query' => ['wait' => sprintf('%.2F', min($wait, self::LONGEST_WAIT_S))], 'seconds' => $until - microtime(true),
+            'query' => ['wait' => sprintf('%.2F', min($wait, self::LONGEST_WAIT_S))],
+            'seconds' => $until - microtime(true),
         ]);
         $job = Answers::job($job, $kind, $id);
         return Answers::is_finished($job) ? $this->ended_well($job) : $job;
