@@ -70,8 +70,11 @@ final class Disclosure
         if ($line === '' || strpos($html, $line) !== false) {
             return $html;
         }
-        foreach (['</figcaption>' => ' %s</figcaption>',
-            '</figure>' => '<figcaption class="wp-element-caption">%s</figcaption></figure>'] as $end => $with) {
+        $places = [
+            '</figcaption>' => ' %s</figcaption>',
+            '</figure>' => '<figcaption class="wp-element-caption">%s</figcaption></figure>',
+        ];
+        foreach ($places as $end => $with) {
             $at = strrpos($html, $end);
             if ($at !== false) {
                 return substr($html, 0, $at) . sprintf($with, $line) . substr($html, $at + strlen($end));

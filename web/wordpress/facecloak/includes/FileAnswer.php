@@ -25,15 +25,15 @@ final class FileAnswer
         add_filter('rest_send_nocache_headers', '__return_false');
         add_filter(
             'rest_pre_serve_request',
-            static function (bool $is_served, $result, \WP_REST_Request $asked) use ($request, $path, $is_fleeting): bool {
-                if ($asked === $request && !$is_served) {
-                    self::send($path, $request->get_method(), (string) $request->get_header('range'));
-                    if ($is_fleeting) {
-                        unlink($path);
-                    }
-                    return true;
+            static function ($is_served, $result, $asked) use ($request, $path, $is_fleeting): bool {
+                if ($asked !== $request || $is_served) {
+                    return (bool) $is_served;
                 }
-                return $is_served;
+                self::send($path, $request->get_method(), (string) $request->get_header('range'));
+                if ($is_fleeting) {
+                    unlink($path);
+                }
+                return true;
             },
             20,
             3

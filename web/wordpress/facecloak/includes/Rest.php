@@ -177,7 +177,7 @@ final class Rest
         } catch (Rejected $error) {
             return new \WP_Error('facecloak_rejected', $error->getMessage(), ['status' => 422]);
         } catch (Unreachable $error) {
-            $words = __('The face protection service does not answer. Nothing was changed. Try again later.', 'facecloak');
+            $words = $error->getMessage() . ' ' . __('Nothing was changed. Try again later.', 'facecloak');
             return new \WP_Error('facecloak_unreachable', $words, ['status' => 503]);
         } catch (\Throwable $error) {
             error_log('facecloak: ' . $error); // phpcs:ignore -- for whoever runs the site
@@ -192,7 +192,8 @@ final class Rest
         $id = (int) $request['id'];
         $record = get_post_type($id) === 'attachment' ? $this->plugin->records->by_attachment($id) : null;
         if ($record === null) {
-            throw new Refused(__('Nothing is known of this file: it did not come through facecloak.', 'facecloak'), 404);
+            $words = __('Nothing is known of this file: facecloak never looked at it.', 'facecloak');
+            throw new Refused($words, 404);
         }
         return $record;
     }
@@ -239,8 +240,12 @@ final class Rest
             'why_not_keep' => $why_not_keep,
             'may_cloak' => $settings->allows_cloaking(),
             'has_original' => $review->has_source($record),
-            'now' => ['url' => add_query_arg('v', substr($record->out_sha256, 0, 12), $address), 'mime' => $record->mime,
-                'sha256' => $record->out_sha256],
+            'now' => [
+                // Browsers keep what had this address before
+                'url' => add_query_arg('v', substr($record->out_sha256, 0, 12), $address),
+                'mime' => $record->mime,
+                'sha256' => $record->out_sha256,
+            ],
             'verdict' => Verdict::in_words($report),
             'found_again' => Verdict::found_again($report),
             'why_reason' => $review->why_reason($report),

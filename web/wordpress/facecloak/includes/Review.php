@@ -246,7 +246,8 @@ final class Review
                 return $file;
             }
         }
-        throw new Refused(__('The original was deleted: its time was over. It cannot be treated anew.', 'facecloak'), 410);
+        $words = __('The original was deleted: its time was over. It cannot be treated anew.', 'facecloak');
+        throw new Refused($words, 410);
     }
 
     /**
@@ -394,8 +395,8 @@ final class Review
                 $record->faces = self::listed($report);
                 $this->plugin->records->save($record);
                 throw new Refused(__(
-                    'The service now finds other faces than those in your list. Nothing was changed. Load the page again'
-                    . ' and choose anew.',
+                    'The service now finds other faces than those in your list. Nothing was changed. Load the page'
+                    . ' again and choose anew.',
                     'facecloak'
                 ), 409);
             }
@@ -443,7 +444,8 @@ final class Review
     private static function all_kept(Record $record): array
     {
         return ['faces' => array_map(static function (array $face): array {
-            return $face + ['status' => 'kept', 'detector_score' => $face['score'], 'verdicts' => [], 'words' => ''];
+            $more = ['status' => 'kept', 'detector_score' => $face['score'], 'verdicts' => [], 'words' => ''];
+            return $face + $more;
         }, $record->faces ?? []), 'words' => '', 'notes' => []];
     }
 

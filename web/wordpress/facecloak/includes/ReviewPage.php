@@ -43,8 +43,11 @@ final class ReviewPage
             . '<span class="screen-reader-text">%3$s</span></span>',
             $count,
             esc_html(number_format_i18n($count)),
-            /* translators: %s: number of files */
-            esc_html(sprintf(_n('%s file to review', '%s files to review', $count, 'facecloak'), number_format_i18n($count)))
+            esc_html(sprintf(
+                /* translators: %s: number of files */
+                _n('%s file to review', '%s files to review', $count, 'facecloak'),
+                number_format_i18n($count)
+            ))
         );
         add_media_page($title, esc_html($title) . $bubble, 'facecloak_review', self::SLUG, [$this, 'page']);
     }
@@ -103,7 +106,8 @@ final class ReviewPage
     {
         printf(
             '<p class="facecloak-back"><a href="%s">&larr; %s</a></p><h1>%s</h1><hr class="wp-header-end">'
-            . '<div id="facecloak-review" data-media="%d" data-list="%s" data-rest="%s"><p>%s</p><noscript><p>%s</p></noscript></div>',
+            . '<div id="facecloak-review" data-media="%d" data-list="%s" data-rest="%s"><p>%s</p>'
+            . '<noscript><p>%s</p></noscript></div>',
             esc_url(self::address()),
             esc_html__('All files to review', 'facecloak'),
             esc_html(get_the_title($id)),
@@ -156,7 +160,8 @@ final class ReviewPage
         $id = $record->attachment_id;
         $faces = $record->faces === null ? '–' : number_format_i18n(count($record->faces));
         printf(
-            '<tr><td class="facecloak-picture">%1$s</td><td data-colname="%8$s"><a class="row-title" href="%2$s">%3$s</a></td>'
+            '<tr><td class="facecloak-picture">%1$s</td>'
+            . '<td data-colname="%8$s"><a class="row-title" href="%2$s">%3$s</a></td>'
             . '<td data-colname="%9$s"><span class="facecloak-state facecloak-state-%4$s">%5$s</span></td>'
             . '<td data-colname="%10$s">%6$s</td><td data-colname="%11$s">%7$s</td></tr>',
             $record->kind === 'clip'
@@ -165,7 +170,7 @@ final class ReviewPage
             esc_url(self::address($id)),
             esc_html(get_the_title($id)),
             esc_attr($record->state),
-            esc_html(States::label($record->state)),
+            esc_html(Words::state($record->state)),
             esc_html($faces),
             esc_html(sprintf(
                 /* translators: 1: how long ago, 2: name of a person */

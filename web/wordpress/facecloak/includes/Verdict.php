@@ -75,7 +75,10 @@ final class Verdict
             'faces' => $is_clip ? [] : array_map([self::class, 'face'], $report['faces'] ?? []),
             'notes' => array_values(array_filter($notes, 'is_string')),
             'caution' => $is_clip
-                ? __('Detection misses faces, and one frame is enough to name somebody: watch the whole clip.', 'facecloak')
+                ? __(
+                    'Detection misses faces, and one frame is enough to name somebody: watch the whole clip.',
+                    'facecloak'
+                )
                 : __('Detection misses faces: look at the whole picture.', 'facecloak'),
         ];
     }
@@ -177,7 +180,10 @@ final class Verdict
             return ['wrong', __('Look before you publish: the clip is not quite as it should be.', 'facecloak')];
         }
         if (!self::is_altered($report)) {
-            return ['look', __('Nobody is covered. Whoever searches for the people in this clip finds them.', 'facecloak')];
+            return ['look', __(
+                'Nobody is covered. Whoever searches for the people in this clip finds them.',
+                'facecloak'
+            )];
         }
         return ['look', __(
             'A second look at the covered clip found no other face. It misses some, as the first does.',
@@ -231,7 +237,12 @@ final class Verdict
         }
         return sprintf(
             /* translators: %d: how many */
-            _n('%d recogniser no longer matches it.', '%d recognisers no longer match it.', count($verdicts), 'facecloak'),
+            _n(
+                '%d recogniser no longer matches it.',
+                '%d recognisers no longer match it.',
+                count($verdicts),
+                'facecloak'
+            ),
             count($verdicts)
         );
     }
