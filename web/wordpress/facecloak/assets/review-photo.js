@@ -173,7 +173,7 @@
 		if ( ! media.has_original ) {
 			return el( 'section', null, el( fc.Compare, { before: null, after: media.now.url, size: [ media.width, media.height ] } ),
 				el( fc.Verdict, { verdict: media.verdict } ),
-				el( 'p', null, __( 'The original was deleted: its time was over. Faces can be chosen no more; upload the photo again for that.', 'facecloak' ) ),
+				el( 'p', null, __( 'The original is not here, or not any more, so faces cannot be chosen. Upload the photo again for that.', 'facecloak' ) ),
 				media.state !== 'reviewed' && el( fc.Approve, { media, result: { ...media, isAsIs: true }, isBusy, onApprove: approve } ) );
 		}
 		return el( wp.element.Fragment, null,

@@ -17,7 +17,6 @@ final class ClipDesk
     private const MOST_AREAS = 200;
     private const LONGEST_S = 1000000;
     private const PICTURE = '/^[a-z0-9-]{1,80}\.jpg$/';
-    private const CONTAINERS = ['mp4' => 'mp4', 'm4v' => 'mp4', 'mov' => 'mov', 'mkv' => 'mkv', 'webm' => 'webm'];
 
     private Plugin $plugin;
 
@@ -85,16 +84,15 @@ final class ClipDesk
         if ($plan === null || $plan['state'] !== 'done') {
             throw self::odd(__('The service does not know the people in this clip.', 'facecloak'), 409);
         }
-        $choices = $this->checked($given, $plan);
-        $extension = strtolower(pathinfo((string) get_attached_file($record->attachment_id), PATHINFO_EXTENSION));
-        $keep = array_map('intval', array_keys($choices['tracks'], 'keep', true));
+        $choices = $this->checked($given, $plan) + ['container' => self::container($record)];
+        $choices['keep'] = array_map('intval', array_keys($choices['tracks'], 'keep', true));
         $source = $this->plugin->review->source($record);
         $job = $this->plugin->client->start_video($source, $record->name, [
             'style' => substr(Choices::hide($this->plugin->settings), strlen('redact ')),
-            'keep' => $keep,
+            'keep' => $choices['keep'],
             'regions' => $choices['regions'],
             'audio' => $choices['audio'],
-            'container' => self::CONTAINERS[$extension] ?? 'auto',
+            'container' => $choices['container'],
             'sha256' => $record->in_sha256,
         ], $record->plan_job);
         $this->plugin->review->drop($record->attachment_id);
@@ -216,6 +214,12 @@ final class ClipDesk
         }
         return ['tracks' => $tracks, 'regions' => $regions,
             'audio' => ($given['audio'] ?? 'keep') === 'drop' ? 'drop' : 'keep'];
+    }
+
+    /** That of the file in uploads, whose name stays. */
+    private static function container(Record $record): string
+    {
+        return ['video/mp4' => 'mp4', 'video/webm' => 'webm', 'video/quicktime' => 'mov'][$record->mime] ?? 'auto';
     }
 
     /** @param mixed $value */

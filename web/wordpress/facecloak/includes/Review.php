@@ -166,6 +166,7 @@ final class Review
         }
         $this->plugin->records->save($record);
         $this->plugin->attachments->replace($record->attachment_id, $path, $preview['mime']);
+        $record = $this->plugin->records->find($record->id) ?? $record;
         $this->settle($record, 'approved', $reason, $user);
         $this->drop($record->attachment_id);
     }
@@ -246,7 +247,7 @@ final class Review
                 return $file;
             }
         }
-        $words = __('The original was deleted: its time was over. It cannot be treated anew.', 'facecloak');
+        $words = __('The original is not here, or not any more. Nothing can be made of it.', 'facecloak');
         throw new Refused($words, 410);
     }
 
