@@ -17,8 +17,15 @@
 						__( 'Nothing else waits: back to the list', 'facecloak' ) ) ) );
 	}
 
-	// props: media, isBusy, onRetry()
-	function Waiting( { media, isBusy, onRetry } ) {
+	const POLL_MS = 5000;
+
+	// props: media, isBusy, onRetry(), onLook()
+	function Waiting( { media, isBusy, onRetry, onLook } ) {
+		useEffect( () => {
+			if ( media.state !== 'waiting' ) return undefined;
+			const timer = setTimeout( onLook, POLL_MS );
+			return () => clearTimeout( timer );
+		}, [ media ] );
 		return el( 'section', { className: 'facecloak-card' },
 			el( 'p', { className: 'facecloak-box facecloak-look' }, el( 'strong', null, media.words ) ),
 			media.error && el( 'p', null, media.error ),
@@ -74,7 +81,8 @@
 				media.reviewed && media.reviewed.reason && el( 'q', null, media.reviewed.reason ), ' ',
 				el( 'button', { type: 'button', className: 'button', disabled: isBusy, onClick: () => post( '/look-again' ) },
 					__( 'Take the approval back', 'facecloak' ) ) ),
-			isWaiting && el( Waiting, { media, isBusy, onRetry: () => post( '/retry' ) } ),
+			isWaiting && el( Waiting, { media, isBusy, onRetry: () => post( '/retry' ),
+				onLook: () => wp.apiFetch( { path: fc.path( id ) } ).then( setMedia, () => setMedia( { ...media } ) ) } ),
 			media && ! isWaiting && ! isDone && el( media.kind === 'clip' ? fc.Clip : fc.Photo, {
 				key: media.now.sha256 + media.state, media, onError: fail, onLook: () => post( '/retry' ),
 				onDone: ( now ) => {

@@ -146,16 +146,19 @@ final class ClipDesk
         }
         $to = $this->plugin->quarantine->temporary();
         try {
+            $job = Answers::covered_clip($job, $record->in_sha256);
             $this->plugin->client->result($job['id'], $to);
+            if (hash_file('sha256', $to) !== $job['report']['output_sha256']) {
+                throw Answers::garbage();
+            }
         } catch (\Throwable $error) {
             unlink($to);
             throw $error;
         }
-        $report = is_array($job['report'] ?? null) ? $job['report'] : [];
         delete_transient(self::RENDER . $record->attachment_id);
         return [
             'stage' => 'done',
-            'preview' => $this->plugin->review->keep_preview($record, $to, $report, $render['choices']),
+            'preview' => $this->plugin->review->keep_preview($record, $to, $job['report'], $render['choices']),
         ];
     }
 

@@ -111,6 +111,7 @@ final class Rest
             $this->clips->look($record);
         } elseif (in_array($record->state, [Record::WAITING, Record::FAILED], true)) {
             $this->plugin->queue->retry($record);
+            spawn_cron();
         } else {
             throw new Refused(__('There is nothing to try again. Nothing was changed.', 'facecloak'), 409);
         }

@@ -166,7 +166,7 @@ final class ReviewPage
             . '<td data-colname="%10$s">%6$s</td><td data-colname="%11$s">%7$s</td></tr>',
             $record->kind === 'clip'
                 ? '<span class="dashicons dashicons-video-alt3" aria-hidden="true"></span>'
-                : wp_get_attachment_image($id, 'thumbnail', true, ['alt' => '', 'loading' => 'lazy']), // phpcs:ignore
+                : wp_get_attachment_image($id, 'medium', true, ['alt' => '', 'loading' => 'lazy']), // phpcs:ignore
             esc_url(self::address($id)),
             esc_html(get_the_title($id)),
             esc_attr($record->state),
