@@ -73,9 +73,10 @@ final class Quarantine
     public function keep(string $path): string
     {
         $target = $this->fresh('original');
-        $size = filesize($path);
-        // Within one file system no byte moves, so a full disk cannot cut it short.
-        if (!@rename($path, $target)) {
+        // Within one file system no byte moves, so a full disk cannot cut it short
+        $from = @stat($path);
+        $is_near = $from !== false && $from['dev'] === (stat($target) ?: ['dev' => null])['dev'];
+        if (!$is_near || !@rename($path, $target)) {
             $this->copied($path, $target);
             if (!@unlink($path)) {
                 @unlink($target);
@@ -84,9 +85,6 @@ final class Quarantine
         }
         chmod($target, 0600);
         clearstatcache(true, $target);
-        if (filesize($target) !== $size) {
-            throw new \RuntimeException('The original could not be kept whole.');
-        }
         return basename($target);
     }
 
@@ -196,7 +194,9 @@ final class Quarantine
 
     private function copied(string $from, string $to): void
     {
-        if (!@copy($from, $to) || @hash_file('sha256', $to) !== @hash_file('sha256', $from)) {
+        $is_whole = is_file($from) && @copy($from, $to)
+            && @hash_file('sha256', $to) === @hash_file('sha256', $from);
+        if (!$is_whole) {
             @unlink($to);
             throw new \RuntimeException('A file could not be copied whole into the quarantine. Is the disk full?');
         }
