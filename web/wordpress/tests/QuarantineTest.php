@@ -61,7 +61,7 @@ final class QuarantineTest extends TestCase
         $quarantine = new Quarantine();
         $name = $quarantine->keep($path);
         $this->assertFileDoesNotExist($path);
-        $this->assertMatchesRegularExpression('/^original-[0-9a-f]{32}$/', $name);
+        $this->assertMatchesRegularExpression('/^original-[0-9a-f]{12}-[0-9a-f]{32}$/', $name);
         $this->assertSame('an original', file_get_contents($quarantine->path($name)));
         $this->assertSame(0600, fileperms($quarantine->path($name)) & 0777);
         $quarantine->delete($name);
@@ -82,8 +82,9 @@ final class QuarantineTest extends TestCase
     /** @return array<int, array{string}> */
     public function wrong_names(): array
     {
-        return [['../wp-config.php'], ['original-../x'], [''], ['original-' . str_repeat('g', 32)],
-            ['original-' . str_repeat('a', 32) . "\n"], ['/etc/passwd'], ['original-' . str_repeat('a', 32) . '/..']];
+        return [['../wp-config.php'], ['original-../x'], [''], ['original-' . str_repeat('a', 32)], ['/etc/passwd'],
+            ['original-aaaaaaaaaaaa-' . str_repeat('g', 32)], ['original-aaaaaaaaaaaa-' . str_repeat('a', 32) . "\n"],
+            ['original-aaaaaaaaaaaa-' . str_repeat('a', 32) . '/..']];
     }
 
     /** @dataProvider wrong_names */
@@ -111,9 +112,11 @@ final class QuarantineTest extends TestCase
     {
         $quarantine = new Quarantine();
         $quarantine->temporary();
-        file_put_contents($quarantine->folder() . '/somebody-elses', 'x');
+        $other = $quarantine->folder() . '/original-aaaaaaaaaaaa-' . str_repeat('a', 32);  // of another site
+        file_put_contents($other, 'x');
+        $quarantine->sweep([]);
         $quarantine->destroy();
-        $this->assertSame([$quarantine->folder() . '/somebody-elses'], glob($quarantine->folder() . '/*'));
-        unlink($quarantine->folder() . '/somebody-elses');
+        $this->assertSame([$other], glob($quarantine->folder() . '/*'));
+        unlink($other);
     }
 }

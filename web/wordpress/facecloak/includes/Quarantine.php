@@ -9,7 +9,7 @@ namespace Facecloak;
  */
 final class Quarantine
 {
-    private const NAME = '/^(?:original|temporary)-[0-9a-f]{32}$/D';
+    private const NAME = '/^(?:original|temporary)-([0-9a-f]{12})-[0-9a-f]{32}$/D';
 
     /** Temporary files are swept after this: previews are looked at again while somebody decides. */
     private const TEMPORARY_S = 86400;
@@ -139,12 +139,12 @@ final class Quarantine
     /**
      * Removes what was left over by requests that were cut short.
      *
-     * @param string[] $known names of originals that stay
+     * @param string[]|null $known names of originals that stay; null: all of them
      */
-    public function sweep(array $known): void
+    public function sweep(?array $known): void
     {
-        foreach ((array) @scandir($this->folder()) as $name) {
-            if (preg_match(self::NAME, (string) $name) !== 1 || in_array($name, $known, true)) {
+        foreach ($this->own() as $name) {
+            if (strpos($name, 'original') === 0 && ($known === null || in_array($name, $known, true))) {
                 continue;
             }
             $path = $this->folder() . '/' . $name;
@@ -155,19 +155,37 @@ final class Quarantine
         }
     }
 
-    /** Deletes everything in it, and the folder. Only files whose names are ours are touched. */
+    /**
+     * Deletes what is ours, and the folder where nobody else has anything in it.
+     */
     public function destroy(): void
     {
-        $folder = $this->folder();
-        if (!is_dir($folder)) {
-            return;
+        foreach ($this->own() as $name) {
+            @unlink($this->folder() . '/' . $name);
         }
-        foreach ((array) scandir($folder) as $name) {
-            if (preg_match(self::NAME, (string) $name) === 1) {
-                @unlink($folder . '/' . $name);
+        @rmdir($this->folder());
+    }
+
+    /**
+     * Names of the files that this site has put there: another site, or a copy of this one, may use the same folder.
+     *
+     * @return string[]
+     */
+    private function own(): array
+    {
+        $names = [];
+        foreach (is_dir($this->folder()) ? (array) scandir($this->folder()) : [] as $name) {
+            if (preg_match(self::NAME, (string) $name, $found) === 1 && $found[1] === self::site()) {
+                $names[] = (string) $name;
             }
         }
-        @rmdir($folder);
+        return $names;
+    }
+
+    private static function site(): string
+    {
+        $site = [ABSPATH, defined('DB_HOST') ? DB_HOST : '', defined('DB_NAME') ? DB_NAME : ''];
+        return substr(hash('sha256', implode("\n", $site)), 0, 12);
     }
 
     /**
@@ -176,7 +194,7 @@ final class Quarantine
     private function fresh(string $kind): string
     {
         $this->check();
-        $path = $this->folder() . '/' . $kind . '-' . bin2hex(random_bytes(16));
+        $path = $this->folder() . '/' . $kind . '-' . self::site() . '-' . bin2hex(random_bytes(16));
         $file = @fopen($path, 'x');
         if ($file === false || !fclose($file) || !chmod($path, 0600)) {
             throw new \RuntimeException('A file could not be made in the quarantine.');

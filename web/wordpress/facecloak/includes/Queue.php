@@ -139,10 +139,9 @@ final class Queue
                 $this->plugin->log->add('trouble', 0, ['what' => Answers::words($thrown->getMessage())]);
             }
         }
-        $known = $this->plugin->records->originals();
-        if ($known !== null) {
-            $this->plugin->quarantine->sweep($known);
-        }
+        // Of a network of sites each knows its own alone
+        $this->plugin->quarantine->sweep(is_multisite() ? null : $this->plugin->records->originals());
+        $this->plugin->uploads->sweep();
     }
 
     private function photo(Record $record): void

@@ -26,6 +26,12 @@ final class Removal
     private static function here(): void
     {
         global $wpdb;
+        $quarantine = new Quarantine();
+        foreach ((new Records())->originals() ?? [] as $name) {
+            if ($quarantine->has($name)) {
+                @unlink($quarantine->path($name));  // also where the site was moved since
+            }
+        }
         (new Records())->drop();
         (new Log())->drop();
         Capabilities::revoke();

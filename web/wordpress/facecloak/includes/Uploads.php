@@ -346,6 +346,22 @@ final class Uploads
         return $this->plugin->settings->is_active() ? [] : $sizes;
     }
 
+    /** Removes folders of files that never arrived, because the request ended while they were written. */
+    public function sweep(): void
+    {
+        $now = (string) wp_upload_dir(null, false)['path'];
+        $before = (string) wp_upload_dir(gmdate('Y/m', time() - DAY_IN_SECONDS), false)['path'];
+        foreach (array_unique([$now, $before]) as $folder) {
+            foreach ((array) glob($folder . '/facecloak-*', GLOB_ONLYDIR) as $hidden) {
+                $is_old = time() - (int) @filemtime((string) $hidden) > HOUR_IN_SECONDS;
+                if ($is_old && preg_match('#/facecloak-[0-9a-f]{32}$#D', (string) $hidden) === 1) {
+                    array_map('unlink', (array) glob($hidden . '/*'));
+                    @rmdir((string) $hidden);
+                }
+            }
+        }
+    }
+
     /**
      * @param array<string, mixed> $file
      * @return array<string, mixed>
