@@ -84,10 +84,10 @@ final class Choices
             }
             $box[$part] = (float) $value;
         }
-        $left = (int) max(0, min(floor($box['x']), $width - 1));
-        $top = (int) max(0, min(floor($box['y']), $height - 1));
-        $right = (int) min($width, ceil($box['x'] + $box['width']));
-        $bottom = (int) min($height, ceil($box['y'] + $box['height']));
+        $left = (int) max(0, min(floor($box['x']), $width));
+        $top = (int) max(0, min(floor($box['y']), $height));
+        $right = (int) max(0, min($width, ceil($box['x'] + $box['width'])));
+        $bottom = (int) max(0, min($height, ceil($box['y'] + $box['height'])));
         if ($right <= $left || $bottom <= $top) {
             throw self::odd(__('An area lies outside the picture.', 'facecloak'));
         }

@@ -130,7 +130,7 @@ final class ReviewPage
             return;
         }
         printf(
-            '<p>%s</p><table class="wp-list-table widefat striped facecloak-list"><thead><tr>'
+            '<p>%s</p><table class="widefat striped facecloak-list"><thead><tr>'
             . '<th scope="col" class="facecloak-picture"><span class="screen-reader-text">%s</span></th>'
             . '<th scope="col">%s</th><th scope="col">%s</th><th scope="col">%s</th><th scope="col">%s</th>'
             . '</tr></thead><tbody>',
