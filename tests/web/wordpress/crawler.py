@@ -29,8 +29,8 @@ _CLIPS = (".mp4", ".webm", ".mov")
 _SURE = 0.9
 _FLAT = 12.0  # standard deviation of grey levels: a cover is flat where CenterFace still takes it for a face
 # Everything that says where, with what or by whom a picture was taken, and every second picture in a file
-_TELLING = re.compile(r"GPS|Serial|Thumbnail|Preview(?!Time|Duration)|MakerNote|MPImage|JpgFromRaw|Owner|Location|Sub-location|City|"
-                      r"DateTimeOriginal|RegionName|^Model$|^Make$|Latitude|Longitude|InstanceID|DocumentID")
+_TELLING = re.compile(r"GPS|Serial|Thumbnail|Preview(?!Time|Duration)|MakerNote|MPImage|JpgFromRaw|Owner|Location|"
+                      r"Sub-location|City|DateTimeOriginal|RegionName|^Model$|^Make$|Latitude|Longitude|InstanceID|DocumentID")
 
 
 @dataclass(frozen=True)
