@@ -224,6 +224,8 @@
 				el( 'h2', { id: 'facecloak-result' }, __( 'What readers will see', 'facecloak' ) ),
 				! result && ! isWorking && el( 'p', { className: 'facecloak-box facecloak-note' },
 					__( 'The decisions were changed. Make the covered clip and watch it before you approve it.', 'facecloak' ) ),
+				! result && isWorking && el( 'p', { className: 'facecloak-box facecloak-note' },
+					__( 'The covered clip is being made. It can be approved when you have watched it.', 'facecloak' ) ),
 				result && el( 'div', { className: 'facecloak-columns' },
 					el( Player, { key: src, src, found: result.found_again } ),
 					el( 'div', { className: 'facecloak-side' },

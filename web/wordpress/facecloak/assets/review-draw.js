@@ -146,7 +146,7 @@
 		const [ x1, y1, x2, y2 ] = box;
 		return el( 'button', {
 			type: 'button', tabIndex: -1, 'aria-hidden': true, title, onClick, 'data-how': how, 'data-face': number,
-			className: 'facecloak-face' + ( isLit ? ' facecloak-on' : '' ),
+			className: 'facecloak-face' + ( isLit ? ' facecloak-on' : '' ) + ( y1 < 0.06 * size[ 1 ] ? ' facecloak-high' : '' ),
 			style: placed( { x: x1, y: y1, width: x2 - x1, height: y2 - y1 }, size ),
 		}, el( 'span', null, isShort ? number : `${ number } ${ fc.labels()[ how ] }` ) );
 	};

@@ -5,9 +5,10 @@
 
 	// props: before (null: there is none), after, size
 	fc.Compare = function Compare( { before, after, size } ) {
-		const [ split, setSplit ] = useState( 50 );
+		const [ split, setSplit ] = useState( 0 );
 		const [ isLarge, setLarge ] = useState( false );
 		const [ wide, high ] = size;
+		// The whole result first: it is what has to be looked at
 		const drag = ( event ) => {
 			if ( ! event.buttons || ! before ) return;
 			const edge = event.currentTarget.getBoundingClientRect();
@@ -22,11 +23,13 @@
 						: el( wp.components.Spinner ),
 					before && el( 'img', { src: before, alt: __( 'Before: the original', 'facecloak' ),
 						className: 'facecloak-before', draggable: false } ),
-					before && el( 'i', { className: 'facecloak-line' } ),
-					before && el( 'span', { className: 'facecloak-tag facecloak-tag-before', 'aria-hidden': true },
+					before && split > 0 && el( 'i', { className: 'facecloak-line' } ),
+					before && split > 0 && el( 'span', { className: 'facecloak-tag facecloak-tag-before', 'aria-hidden': true },
 						__( 'Before', 'facecloak' ) ),
-					el( 'span', { className: 'facecloak-tag facecloak-tag-after', 'aria-hidden': true }, __( 'After', 'facecloak' ) ) ) ),
+					split < 100 && el( 'span', { className: 'facecloak-tag facecloak-tag-after', 'aria-hidden': true },
+						__( 'After', 'facecloak' ) ) ) ),
 			el( 'div', { className: 'facecloak-bar' },
+				before && el( 'span', { 'aria-hidden': true }, __( 'Compare with the original', 'facecloak' ) ),
 				before && el( 'input', { type: 'range', min: 0, max: 100, step: 1, value: split, className: 'facecloak-slider',
 					'aria-label': __( 'Show more of before or of after', 'facecloak' ),
 					'aria-valuetext': sprintf(

@@ -29,13 +29,23 @@
 		return el( 'section', { className: 'facecloak-card' },
 			el( 'p', { className: 'facecloak-box facecloak-look' }, el( 'strong', null, media.words ) ),
 			media.error && el( 'p', null, media.error ),
-			media.next_try && el( 'p', null, sprintf(
+			media.state === 'waiting' && media.attempts === 0 && el( 'p', null,
+				__( 'It is in work, or next. This page shows it when it is done.', 'facecloak' ) ),
+			media.next_try && media.attempts > 0 && el( 'p', null, sprintf(
 				/* translators: %s: date and time */
 				__( 'It is tried again by itself after %s.', 'facecloak' ), media.next_try ) ),
 			el( 'p', null, __( 'The original lies in the quarantine, where nobody can fetch it. Posts that use this file cannot be published.', 'facecloak' ) ),
 			el( 'button', { type: 'button', className: 'button button-primary', disabled: isBusy, onClick: onRetry },
 				__( 'Try again now', 'facecloak' ) ),
 			isBusy && el( wp.components.Spinner ) );
+	}
+
+	// The menu was written when the page was loaded
+	function countInMenu( count ) {
+		const bubble = document.querySelector( '#adminmenu a[href$="page=facecloak-review"] .awaiting-mod' );
+		if ( ! bubble ) return;
+		bubble.querySelector( '[aria-hidden]' ).textContent = count;
+		bubble.hidden = count === 0;
 	}
 
 	function App( { id, list } ) {
@@ -78,9 +88,9 @@
 					/* translators: 1: name of a person, 2: date and time */
 					__( 'Approved by %1$s on %2$s.', 'facecloak' ), media.reviewed.by || __( 'the plugin itself', 'facecloak' ), media.reviewed.at )
 					: media.words,
-				media.reviewed && media.reviewed.reason && el( 'q', null, media.reviewed.reason ), ' ',
-				el( 'button', { type: 'button', className: 'button', disabled: isBusy, onClick: () => post( '/look-again' ) },
-					__( 'Take the approval back', 'facecloak' ) ) ),
+				media.reviewed && media.reviewed.reason && [ ' ', __( 'Reason:', 'facecloak' ), ' ', el( 'q', { key: 'reason' }, media.reviewed.reason ) ],
+				el( 'p', null, el( 'button', { type: 'button', className: 'button', disabled: isBusy, onClick: () => post( '/look-again' ) },
+					__( 'Take the approval back', 'facecloak' ) ) ) ),
 			isWaiting && el( Waiting, { media, isBusy, onRetry: () => post( '/retry' ),
 				onLook: () => wp.apiFetch( { path: fc.path( id ) } ).then( setMedia, () => setMedia( { ...media } ) ) } ),
 			media && ! isWaiting && ! isDone && el( media.kind === 'clip' ? fc.Clip : fc.Photo, {
@@ -88,6 +98,7 @@
 				onDone: ( now ) => {
 					setMedia( now );
 					setDone( true );
+					countInMenu( now.count );
 					fail( null );
 					window.scrollTo( 0, 0 );
 				},

@@ -232,6 +232,7 @@ final class Rest
             'error' => $record->error,
             'uploader' => (string) get_the_author_meta('display_name', (int) get_post_field('post_author', $id)),
             'created' => self::local_time($record->created),
+            'attempts' => $record->attempts,
             'next_try' => $record->next_try === null ? '' : self::local_time($record->next_try),
             'width' => $record->width,
             'height' => $record->height,

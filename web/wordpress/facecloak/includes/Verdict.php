@@ -72,7 +72,7 @@ final class Verdict
             'kind' => $kind,
             'headline' => $headline,
             'words' => Answers::words($report['words'] ?? ''),
-            'faces' => $is_clip ? [] : array_map([self::class, 'face'], $report['faces'] ?? []),
+            'faces' => $is_clip ? [] : self::faces($report['faces'] ?? []),
             'notes' => array_values(array_filter($notes, 'is_string')),
             'caution' => $is_clip
                 ? __(
@@ -185,10 +185,19 @@ final class Verdict
                 'facecloak'
             )];
         }
-        return ['look', __(
+        $sentences = [__(
             'A second look at the covered clip found no other face. It misses some, as the first does.',
             'facecloak'
         )];
+        $kept = count(self::kept($report));
+        if ($kept > 0) {
+            $sentences[] = sprintf(
+                /* translators: %d: number of tracks */
+                _n('%d track is left as it was.', '%d tracks are left as they were.', $kept, 'facecloak'),
+                $kept
+            );
+        }
+        return ['look', implode(' ', $sentences)];
     }
 
     /** @param array<string, mixed> $face */
@@ -199,6 +208,26 @@ final class Verdict
     }
 
     /**
+     * @param array<int, array<string, mixed>> $faces
+     * @return array<int, array<string, mixed>>
+     */
+    private static function faces(array $faces): array
+    {
+        $lines = [];
+        $areas = 0;
+        foreach ($faces as $face) {
+            $is_drawn = (float) ($face['detector_score'] ?? 0) === 0.0;
+            $areas += (int) $is_drawn;
+            $lines[] = self::face($face) + ['name' => $is_drawn
+                /* translators: %d: number of an area that a person drew */
+                ? sprintf(__('Area %d', 'facecloak'), $areas)
+                /* translators: %d: number of a face */
+                : sprintf(__('Face %d', 'facecloak'), (int) $face['number'])];
+        }
+        return $lines;
+    }
+
+    /**
      * @param array<string, mixed> $face
      * @return array<string, mixed>
      */
@@ -206,7 +235,6 @@ final class Verdict
     {
         $number = (int) $face['number'];
         $status = (string) $face['status'];
-        $is_drawn = (float) ($face['detector_score'] ?? 0) === 0.0;
         $words = [
             'redacted' => __('Covered.', 'facecloak'),
             'kept' => __('Left as it was, as chosen.', 'facecloak'),
@@ -215,11 +243,10 @@ final class Verdict
         ];
         return [
             'number' => $number,
-            /* translators: %d: number of an area that a person drew, or of a face */
-            'name' => sprintf($is_drawn ? __('Drawn area (%d)', 'facecloak') : __('Face %d', 'facecloak'), $number),
             'kind' => !in_array($status, self::SETTLED, true) ? 'wrong' : ($status === 'kept' ? 'look' : 'good'),
             'words' => $words[$status] ?? self::judged($face),
-            'detail' => Answers::words($face['words'] ?? ''),
+            // Of the others it says the same once more
+            'detail' => isset($words[$status]) ? '' : Answers::words($face['words'] ?? ''),
         ];
     }
 
