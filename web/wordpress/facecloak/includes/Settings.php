@@ -36,7 +36,9 @@ final class Settings
         if (defined('FACECLOAK_TOKEN')) {
             return self::token_or_nothing((string) constant('FACECLOAK_TOKEN'));
         }
-        return self::token_or_nothing((string) get_option(self::TOKEN, ''));
+        // In an array, because WordPress shows options that are texts on a page of its own (options.php)
+        $stored = get_option(self::TOKEN, '');
+        return self::token_or_nothing((string) (is_array($stored) ? ($stored['token'] ?? '') : $stored));
     }
 
     public function policy(): string

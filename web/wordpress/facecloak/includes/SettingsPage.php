@@ -93,10 +93,13 @@ final class SettingsPage
     public function token($given)
     {
         $old = get_option(Settings::TOKEN, '');
-        if (is_array($given) && isset($given['forget'])) {
+        $given = is_array($given) ? $given : ['new' => $given];
+        if (isset($given['forget'])) {
             return '';
         }
-        $new = trim((string) (is_array($given) ? ($given['new'] ?? '') : $given));
+        // In `token` it is stored, and WordPress has what is new sanitised twice
+        $new = $given['new'] ?? ($given['token'] ?? '');
+        $new = is_string($new) ? trim($new) : '';
         if ($new === '') {
             return $old;
         }
@@ -104,7 +107,7 @@ final class SettingsPage
             $this->complain(__('A token has no spaces and no special letters. The old one was kept.', 'facecloak'));
             return $old;
         }
-        return $new;
+        return ['token' => $new];
     }
 
     /**

@@ -14,7 +14,16 @@ final class Words
 
     public static function state(string $state): string
     {
-        return $state === self::UNKNOWN ? __('Never looked at', 'facecloak') : States::label($state);
+        $words = [
+            self::UNKNOWN => __('Never looked at', 'facecloak'),
+            Record::WAITING => __('Waiting for the service', 'facecloak'),
+            Record::UNREVIEWED => __('To review', 'facecloak'),
+            Record::REVIEWED => __('Reviewed', 'facecloak'),
+            Record::SUGGESTED => __('Faces found, untouched', 'facecloak'),
+            Record::UNCHECKED => __('Not checked', 'facecloak'),
+            Record::FAILED => __('Cannot be processed', 'facecloak'),
+        ];
+        return $words[$state] ?? $state;
     }
 
     /**
