@@ -14,6 +14,8 @@ final class Library
     private const AGAIN = 'facecloak_again';
     private const QUERY = 'facecloak_state';
 
+    private const PAGES = ['upload.php', 'post.php', 'post-new.php', 'media_page_' . LogPage::SLUG];
+
     private Plugin $plugin;
     private LibraryActions $actions;
 
@@ -46,7 +48,7 @@ final class Library
 
     public function bring(string $hook): void
     {
-        if (in_array($hook, ['upload.php', 'post.php', 'post-new.php'], true)) {
+        if (in_array($hook, self::PAGES, true)) {
             $at = plugins_url('assets/admin.css', FACECLOAK_FILE);
             wp_enqueue_style('facecloak-admin', $at, [], FACECLOAK_VERSION);
         }

@@ -137,7 +137,7 @@ final class LogPage
      */
     private function table(array $rows): void
     {
-        echo '<table class="wp-list-table widefat striped"><thead><tr>';
+        echo '<div class="facecloak-scroll"><table class="widefat striped"><thead><tr>';
         $heads = [__('Time', 'facecloak'), __('Person', 'facecloak'), __('What', 'facecloak'), __('File', 'facecloak'),
             __('Details', 'facecloak')];
         foreach ($heads as $head) {
@@ -150,7 +150,7 @@ final class LogPage
         if ($rows === []) {
             echo '<tr><td colspan="5">' . esc_html__('Nothing has happened yet.', 'facecloak') . '</td></tr>';
         }
-        echo '</tbody></table>';
+        echo '</tbody></table></div>';
     }
 
     /**

@@ -82,7 +82,7 @@ final class SettingsForm
             '<input type="password" class="regular-text code" id="facecloak-token" name="%s[new]" value=""'
             . ' autocomplete="new-password" placeholder="%s">',
             esc_attr(Settings::TOKEN),
-            $is_set ? esc_attr__('A token is saved; leave empty to keep it', 'facecloak') : ''
+            $is_set ? esc_attr__('Saved. Empty: keep it', 'facecloak') : ''
         );
         $this->hint(__('Made with “cloak token create” where the service runs. It is never shown again.', 'facecloak'));
         if ($is_set) {
@@ -140,7 +140,7 @@ final class SettingsForm
             $is_open = $is_chosen || $why_not === null || !in_array($value, ['require', 'enforce'], true);
             printf(
                 '<p><label><input type="radio" name="%s" value="%s"%s%s%s> <strong>%s</strong></label>'
-                . '<br><span class="description">%s</span></p>',
+                . '<span class="description">%s</span></p>',
                 esc_attr($this->name('policy')),
                 esc_attr($value),
                 checked($is_chosen, true, false),
