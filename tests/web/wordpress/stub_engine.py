@@ -14,7 +14,16 @@ from pathlib import Path
 import pillow_heif
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cloak import FaceReport, NoFaceFound, PhotoUnreadable, Report, Verdict, report_to_dict
+from cloak import (
+    FaceReport,
+    NoFaceFound,
+    PhotoUnreadable,
+    Report,
+    Verdict,
+    VideoReport,
+    report_to_dict,
+    video_report_to_dict,
+)
 from web.worker import main
 
 UNPROTECTED_PX = 333
@@ -119,7 +128,12 @@ def render(options, most, on_share):
     given = Path("given.json")
     Path("plan.json").write_bytes(given.read_bytes() if given.exists() else b"{}")
     _clip("clip.redacted.mp4")
-    return {**_facts(), "needs_a_look": False, "found_again": [],
+    made = VideoReport(
+        input="clip", output="clip.redacted.mp4", input_sha256=_sha256("clip"),
+        output_sha256=_sha256("clip.redacted.mp4"), size=(64, 48), frames=5, duration_s=0.2, tracks=(), regions=0,
+        leaks=(), troubles=(), looked_at_again=5, uncovered_s=(), left_out=(), notes=("It is made up.",),
+        settings={"accept_uncovered": False}, versions={}, weights={}, words="As made up.")
+    return {**_facts(), "report": video_report_to_dict(made), "needs_a_look": False, "found_again": [],
             "result": {"file": "clip.redacted.mp4", "media_type": "video/mp4"}}
 
 

@@ -1,0 +1,372 @@
+"""What comes into uploads and what leaves it, also where requests die half-way, disks refuse and workers race."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .newsroom import Failed
+from .photos import march, shows_faces, size_of, tells
+from .stub_engine import UNPROTECTED_PX, _clip
+
+SIDELOAD = """
+    $path = wp_tempnam($name);
+    file_put_contents($path, base64_decode($bytes));
+    $id = media_handle_sideload(['name' => $name, 'tmp_name' => $path], 0);
+    return is_wp_error($id) ? $id->get_error_message() : $id;"""
+BITS = """
+    $made = wp_upload_bits($name, null, base64_decode($bytes));
+    return $made['error'] ?: $made['file'];"""
+INSERT = """
+    $path = wp_upload_dir()['path'] . '/' . $name;
+    file_put_contents($path, base64_decode($bytes));
+    $id = wp_insert_attachment(['post_mime_type' => 'image/jpeg', 'post_title' => 'x'], $path);
+    wp_update_attachment_metadata($id, wp_generate_attachment_metadata($id, $path));
+    return $id;"""
+
+
+def php(site, code, data=b"", name="march.jpg", first="", **more):
+    import base64
+    return site.php(first + code, bytes=base64.b64encode(data).decode(), name=name, user="administrator",
+                    is_admin=True, **more)
+
+
+def records(site, columns="state"):
+    return site.sql(f"SELECT {columns} FROM wp_facecloak_media ORDER BY id")
+
+
+def work(site):
+    site.sql("UPDATE wp_facecloak_media SET next_try = '2000-01-01 00:00:00' WHERE next_try IS NOT NULL")
+    site.cron("facecloak_work")
+
+
+def only_safe(site):
+    assert not [path.name for path in site.files if path.suffix != ".mp4" and (shows_faces(path) or tells(path))]
+
+
+@pytest.fixture
+def clip(tmp_path):
+    _clip(str(tmp_path / "made.mp4"), grey=77)
+    return (tmp_path / "made.mp4").read_bytes()
+
+
+# --- nothing is left where a request ends -------------------------------------------------------------------------
+
+DEATHS = {"exit": "exit;", "memory": "ini_set('memory_limit', '64M'); $x = str_repeat('x', 1 << 30);",
+          "kill": "posix_kill(posix_getpid(), 9);", "throw": "throw new Error('out of order');"}
+
+
+@pytest.mark.parametrize("policy", ["require", "enforce"])
+def test_a_request_that_dies_leaves_no_original(guarded, policy):
+    site = guarded(policy)
+    for k, (how, death) in enumerate(DEATHS.items()):
+        first = f"add_filter('pre_http_request', function () {{ {death} }});"
+        for i, path in enumerate((SIDELOAD, BITS, INSERT)):
+            original = march(10 * k + i)
+            if how == "throw":
+                php(site, path, original, first=first)
+            else:
+                with pytest.raises(Failed):
+                    php(site, path, original, first=first)
+            assert not [file for file in site.files if file.read_bytes() == original or tells(file)], (how, path)
+            if path is INSERT:  # it was there already, so it is not lost
+                assert original in [file.read_bytes() for file in site.kept]
+    only_safe(site)
+    site.errors.clear()
+    (site.folder / "php-errors.log").unlink(missing_ok=True)  # of the deaths
+    work(site)
+    assert {state for (state,) in records(site)} <= {"unreviewed", "waiting"}
+    only_safe(site)
+
+
+def test_a_quarantine_that_cannot_be_used_refuses_everything(guarded):
+    site = guarded("require")
+    (site.folder / "a file").write_text("x")
+    (site.folder / "open").mkdir(exist_ok=True)
+    for folder in (site.folder / "a file", site.docroot / "wp-content" / "kept", site.uploads / "kept",
+                   site.folder / "a file" / "below", "relative"):
+        for path in (SIDELOAD, BITS, INSERT):
+            said = php(site, path, march(5), constants={"FACECLOAK_QUARANTINE": str(folder)})
+            if path is not INSERT:
+                assert "not uploaded" in said
+            assert not site.files, (folder, site.files)
+    assert not records(site)
+
+
+def test_what_passes_by_the_prefilters_lies_where_nobody_can_guess(guarded):
+    """wp_upload_bits() writes before it asks; here the one who would take the file in then is away."""
+    site = guarded("require")
+    path = php(site, BITS, march(1), first="""
+        remove_filter('wp_handle_upload', [Facecloak\\Plugin::instance()->uploads, 'after_move'], PHP_INT_MIN);""")
+    folder = path.split("/")[-2]
+    assert len(folder) == len("facecloak-") + 32 and folder.startswith("facecloak-")
+    assert (site.uploads / path.split("uploads/")[1]).parent.stat().st_mode & 0o077 == 0
+    taken = php(site, BITS, march(2))
+    assert taken.split("/")[-1] == "march.jpg" and "facecloak-" not in taken
+    assert php(site, BITS, march(3), name="march.exe") != taken
+
+
+# --- known bytes --------------------------------------------------------------------------------------------------
+
+
+def test_the_same_photo_twice_is_two_attachments_with_an_original_each(guarded, proxy):
+    site = guarded("require")
+    one, other = site.media(march(1))["id"], site.media(march(1))["id"]
+    rows = records(site, "attachment_id, original, out_sha256")
+    assert [int(row[0]) for row in rows] == [one, other] and len({row[1] for row in rows}) == 2
+    # What we have made is taken as it is
+    (covered, *_) = [path for path in site.files if path.name == "march.jpg"]
+    proxy.requests.clear()
+    again = site.media(covered.read_bytes(), "again.jpg")["id"]
+    assert not proxy.requests
+    assert records(site, "attachment_id, state, original")[2] == [str(again), "unreviewed", ""]
+    site.php("wp_delete_attachment($id, true); return null;", id=one, is_admin=True)
+    assert [int(row[0]) for row in records(site, "attachment_id")] == [other, again]
+    assert [path.name for path in site.kept] == [rows[1][1]]
+
+
+def test_originals_that_wait_are_not_mixed_up(guarded, proxy):
+    site = guarded("require")
+    proxy.mode = "down"
+    ids = [site.media(march(seed), f"{seed}.jpg")["id"] for seed in (1, 2, 3)]
+    assert len(set(records(site, "out_sha256")[0])) == 1 and len({row[0] for row in records(site, "out_sha256")}) == 3
+    proxy.mode = "up"
+    work(site)
+    import hashlib
+    for seed, id, row in zip((1, 2, 3), ids, records(site, "attachment_id, in_sha256, state"), strict=True):
+        assert row == [str(id), hashlib.sha256(march(seed)).hexdigest(), "unreviewed"]
+    only_safe(site)
+
+
+@pytest.mark.parametrize("before", ["suggest", "kept"])
+def test_bytes_that_a_looser_policy_let_in_are_not_known_to_a_stricter_one(guarded, before):
+    site = guarded("suggest" if before == "suggest" else "require")
+    data = march(1)
+    id = site.media(data)["id"]
+    if before == "kept":
+        site.sql("UPDATE wp_facecloak_media SET state = 'reviewed', choices = '{\"faces\": {\"1\": \"keep\"}}'")
+        data = next(path for path in site.files if path.name == "march.jpg").read_bytes()
+    else:
+        site.sql("UPDATE wp_facecloak_media SET state = 'reviewed'")  # approved with its faces
+    site.php("wp_delete_post($id, true); return null;", id=-id)
+    site.configure(policy="enforce")
+    again = site.media(data, "again.jpg")["id"]
+    assert records(site, "attachment_id, state, original <> ''")[1] == [str(again), "unreviewed", "1"]
+
+
+def test_a_cloak_that_does_not_hold_becomes_a_cover(guarded):
+    site = guarded("require", allow_cloaking=True, default_treatment="cloak balanced")
+    site.media(march(1))
+    site.media(march(1, (UNPROTECTED_PX, 300)), "narrow.jpg")
+    chosen = [json.loads(row[0])["default"] for row in records(site, "choices")]
+    assert chosen == ["cloak balanced", "redact solid"]
+    narrow = next(path for path in site.files if path.name == "narrow.jpg")
+    assert not shows_faces(narrow)
+
+
+# --- kinds of files -----------------------------------------------------------------------------------------------
+
+KINDS = {  # name, bytes, type: what happens under (require, enforce)
+    "notes.txt": (b"Notes of a march", "text/plain", (True, True)),
+    "report.pdf": (b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF", "application/pdf", (True, False)),
+    "broken.jpg": (b"\xff\xd8\xff\xe0 no photo", "image/jpeg", (False, False)),
+    "words.png": (b"this is no picture at all", "image/png", (False, False)),
+    "moving.gif": (b"GIF89a\1\0\1\0\0\0\0;", "image/gif", (False, False)),
+}
+
+
+@pytest.mark.parametrize("policy", ["require", "enforce"])
+def test_kinds_of_files(guarded, policy):
+    site = guarded(policy)
+    for name, (data, media_type, taken) in KINDS.items():
+        for how in ("multipart", "xmlrpc"):
+            site.upload(data, name, media_type=media_type, how=how)
+        stem = name.partition(".")[0]
+        expected = 2 if taken[policy == "enforce"] else 0
+        assert len([path for path in site.files if path.name.startswith(stem)]) == expected, name
+    assert not records(site) and not site.kept
+    if policy == "enforce":
+        site.configure(documents="allow")
+        assert site.upload(KINDS["report.pdf"][0], "allowed.pdf", media_type="application/pdf").status_code == 201
+        hidden = site.upload(march(1), "hidden.pdf", media_type="application/pdf")
+        assert hidden.status_code >= 400 and not [path for path in site.files if "hidden" in path.name]
+
+
+def test_pictures_of_telephones_become_jpegs_and_wait_for_nobody(guarded, proxy):
+    import io
+
+    import pillow_heif
+    from PIL import Image
+    pillow_heif.register_heif_opener()
+    data = io.BytesIO()
+    Image.open(io.BytesIO(march(1))).save(data, "HEIF")
+    site = guarded("require")
+    made = site.media(data.getvalue(), "phone.heic", media_type="image/heic")
+    assert made["mime_type"] == "image/jpeg" and made["source_url"].endswith("/phone.jpg")
+    only_safe(site)
+    proxy.mode = "down"
+    refused = site.upload(data.getvalue(), "later.heic", media_type="image/heic")
+    assert refused.status_code >= 400 and "stand in" in refused.json()["message"]
+    assert len(site.kept) == 1 and not [path for path in site.files if "later" in path.name]
+
+
+# --- editing and replacing ----------------------------------------------------------------------------------------
+
+
+def test_a_picture_nobody_knows_is_not_edited(guarded):
+    site = guarded("off")
+    id = site.media(march(1))["id"]
+    before = {path: path.read_bytes() for path in site.files}
+    site.configure(policy="require")
+    with site.client("editor") as client:
+        source = client.get(f"/wp-json/wp/v2/media/{id}").json()["source_url"]
+        answer = client.post(f"/wp-json/wp/v2/media/{id}/edit", json={"src": source, "rotation": 90})
+        assert answer.status_code == 403 and "not changed" in answer.json()["message"]
+        taken = site.php("return Facecloak\\Plugin::instance()->intake->adopt($id)->state;", id=id, is_admin=True)
+        assert taken == "unreviewed"
+        answer = client.post(f"/wp-json/wp/v2/media/{id}/edit", json={"src": source, "rotation": 90})
+    assert answer.status_code == 201
+    assert records(site, "attachment_id, state")[1] == [str(answer.json()["id"]), "unreviewed"]
+    only_safe(site)
+    assert not {path for path, data in before.items() if path.exists() and path.read_bytes() == data}
+
+
+def test_new_bytes_leave_nothing_of_the_old_ones(guarded):
+    """Also not what the editor of WordPress keeps to undo its work, and not the larger sizes."""
+    site = guarded("require")
+    id = site.media(march(1, (2800, 1900)), "march.jpg")["id"]
+    edited = site.php("""
+        require_once ABSPATH . 'wp-admin/includes/image-edit.php';
+        $_REQUEST = ['history' => '[{"r":90}]', 'target' => 'all', 'context' => ''];
+        return wp_save_image($id);""", id=id, user="administrator", is_admin=True)
+    assert "error" not in edited, edited
+    old = {path: path.read_bytes() for path in site.files}
+    assert len([path for path in old if "-e1" in path.name]) > 2 and len(old) > 9
+    row = records(site, "state, out_sha256, original")[0]
+    assert row[0] == "unreviewed"
+    site.php("""
+        $plugin = Facecloak\\Plugin::instance();
+        $made = $plugin->quarantine->temporary();
+        file_put_contents($made, base64_decode($bytes));
+        $plugin->attachments->replace($id, $made, 'image/jpeg');
+        unlink($made);
+        return null;""", id=id, bytes=__import__("base64").b64encode(march(9, (700, 500), has_faces=False)).decode())
+    left = {path.name for path, data in old.items() if path.exists() and path.read_bytes() == data}
+    assert not left
+    assert max(size_of(path) for path in site.files) == (700, 500)
+    with site.client("editor") as client:
+        now = client.get(f"/wp-json/wp/v2/media/{id}").json()
+        for size in now["media_details"]["sizes"].values():
+            assert client.get(size["source_url"]).status_code == 200
+
+
+def test_what_another_plugin_puts_in_its_place_is_treated(guarded):
+    site = guarded("require")
+    id = site.media(march(1))["id"]
+    php(site, """
+        $file = get_attached_file($id);
+        file_put_contents($file, base64_decode($bytes));
+        wp_update_attachment_metadata($id, wp_generate_attachment_metadata($id, $file));
+        return null;""", march(2), id=id)
+    only_safe(site)
+    rows = records(site, "attachment_id, state, original")
+    assert len(rows) == 1 and rows[0][:2] == [str(id), "unreviewed"]
+    assert [path.read_bytes() for path in site.kept] == [march(2)]
+
+
+# --- the queue ----------------------------------------------------------------------------------------------------
+
+
+def test_two_workers_never_get_the_same_record(guarded):
+    site = guarded("require")
+    site.sql("INSERT INTO wp_facecloak_media (attachment_id, error, reason, created, next_try) VALUES " + ", ".join(
+        f"({k}, '', '', '2026-01-01', '2026-01-01')" for k in range(1, 61)))
+    claim = """
+        $got = [];
+        while (null !== ($record = Facecloak\\Plugin::instance()->records->claim(600))) { $got[] = $record->id; }
+        return $got;"""
+    with ThreadPoolExecutor(3) as pool:
+        got = [one for some in pool.map(lambda _: site.php(claim), range(3)) for one in some]
+    assert len(got) == 60 and len(set(got)) == 60
+    assert site.php(claim) == []
+    site.sql("UPDATE wp_facecloak_media SET claimed_until = '2026-01-02'")  # the workers have died
+    assert len(site.php(claim)) == 60
+
+
+def test_back_off_and_giving_up(guarded, proxy):
+    site = guarded("require")
+    proxy.mode = "error"
+    site.media(march(1))
+    minutes = []
+    for _ in range(6):
+        [[due]] = site.sql("SELECT ROUND(TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(), next_try) / 60) "
+                           "FROM wp_facecloak_media")
+        minutes.append(int(due))
+        work(site)
+    assert minutes == [1, 2, 5, 15, 60, 60]
+    site.sql("UPDATE wp_facecloak_media SET attempts = 77")
+    work(site)
+    assert records(site, "state, next_try IS NULL") == [["failed", "1"]]
+    proxy.mode = "up"
+    site.php("$p = Facecloak\\Plugin::instance(); $p->queue->retry($p->records->find((int) $id)); return null;",
+             id=records(site, "id")[0][0])
+    work(site)
+    assert records(site) == [["unreviewed"]]
+    only_safe(site)
+
+
+def test_a_photo_the_service_will_never_take_fails_and_its_original_stays(guarded, proxy):
+    site = guarded("require")
+    proxy.mode = "down"
+    site.media(march(1))
+    proxy.mode = "answer"
+    problem = {"code": "photo-too-large", "detail": "the photo has too many pixels", "status": 413}
+    proxy.answer = lambda method, path, _: (413, "application/problem+json", json.dumps(problem).encode())
+    work(site)
+    assert records(site, "state, error") == [["failed", "the photo has too many pixels"]]
+    assert [path.read_bytes() for path in site.kept] == [march(1)]
+
+
+def test_a_clip_waits_black_and_is_covered_in_the_background(guarded, proxy, clip):
+    site = guarded("enforce")
+    made = site.media(clip, "march.mov", media_type="video/quicktime")
+    (placeholder,) = site.files
+    assert placeholder.name == "march.mp4" and made["mime_type"] == "video/mp4"
+    probe = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "format=duration", placeholder],
+                           capture_output=True, text=True)
+    assert probe.returncode == 0 and not probe.stderr and "duration=2" in probe.stdout
+    assert records(site, "state, kind") == [["waiting", "clip"]]
+    # The service forgets the first job before anybody asks for it
+    site.sql(f"UPDATE wp_facecloak_media SET plan_job = '{'0' * 32}'")
+    work(site)
+    assert records(site, "state, plan_job") == [["waiting", ""]]
+    end = time.monotonic() + 60
+    while records(site) == [["waiting"]]:
+        assert time.monotonic() < end, records(site, "state, error")
+        work(site)
+    assert records(site, "state, error") == [["unreviewed", ""]]
+    assert records(site, "state, job, LENGTH(plan_job)") == [["unreviewed", "", "32"]]
+    (covered,) = site.files
+    assert covered.read_bytes() not in (clip, placeholder) and covered == placeholder
+    proxy.mode = "down"
+    refused = site.upload(clip, "later.mp4", media_type="video/mp4")
+    assert refused.status_code >= 400 and len(site.files) == 1 and len(site.kept) == 1
+
+
+def test_originals_go_when_their_time_is_over(guarded):
+    site = guarded("require", retention_days=7)
+    old, new, waiting = (site.media(march(seed), f"{seed}.jpg")["id"] for seed in (1, 2, 3))
+    for id, days in ((old, 8), (new, 6)):
+        site.sql("UPDATE wp_facecloak_media SET state = 'reviewed', "
+                 f"reviewed_at = UTC_TIMESTAMP() - INTERVAL {days} DAY WHERE attachment_id = {id}")
+    site.sql("INSERT INTO wp_facecloak_media (attachment_id, error, reason, created) VALUES (0, '', '', '2026-01-01')")
+    site.cron("facecloak_retention")
+    assert records(site, "attachment_id, original <> ''") == [[str(old), "0"], [str(new), "1"], [str(waiting), "1"]]
+    assert len(site.kept) == 2
+    site.configure(retention_days=0)
+    site.cron("facecloak_work")
+    assert len(site.kept) == 1
