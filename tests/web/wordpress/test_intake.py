@@ -370,3 +370,27 @@ def test_originals_go_when_their_time_is_over(guarded):
     site.configure(retention_days=0)
     site.cron("facecloak_work")
     assert len(site.kept) == 1
+
+
+def test_plugins_can_still_be_installed_by_those_who_may(guarded):
+    import io
+    import re
+    import zipfile
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("hello/hello.php", "<?php\n/* Plugin Name: Hello */\n")
+    site = guarded("enforce")
+    for role, field, works in (("administrator", "pluginzip", True), ("author", "file", False)):
+        with site.browse(role) as browser:
+            if field == "pluginzip":
+                page = browser.get("/wp-admin/plugin-install.php", params={"tab": "upload"}).text
+                nonce = re.search(r'name="_wpnonce" value="(\w+)"', page)[1]
+                answer = browser.post("/wp-admin/update.php", params={"action": "upload-plugin"},
+                                      data={"_wpnonce": nonce}, files={field: ("hello.zip", data.getvalue())})
+            else:
+                answer = browser.post("/wp-json/wp/v2/media", files={field: ("hello.zip", data.getvalue())})
+        assert (site.docroot / "wp-content" / "plugins" / "hello").is_dir(), answer.text[-3000:]
+        assert works or "cannot look into" in answer.text
+    assert not site.files
+    import shutil
+    shutil.rmtree(site.docroot / "wp-content" / "plugins" / "hello")

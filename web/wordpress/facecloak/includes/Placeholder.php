@@ -137,7 +137,7 @@ final class Placeholder
             $bytes .= 'FCLK' . pack('V', strlen($nonce)) . $nonce;
             $bytes = substr($bytes, 0, 4) . pack('V', strlen($bytes) - 8) . substr($bytes, 8);
         }
-        return file_put_contents($to, $bytes) === strlen($bytes);
+        return @file_put_contents($to, $bytes) === strlen($bytes);
     }
 
     private static function has_gd(string $type): bool
