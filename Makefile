@@ -1,19 +1,23 @@
 # make demo                 cloaks a portrait and shows what became of it      make demo PHOTO=my.jpg OUT=folder
 # make test                 ruff, mypy, pytest                                 make test PYTEST_FLAGS="-k cli"
 # make evaluate             the standard measurement, then the tables of README    make evaluate DATA=folder
-# All set up .venv first, once. Name another Python with PYTHON=python3.12.
+# make plugin               facecloak.zip for WordPress                        make plugin PLUGIN=folder/name.zip
+# make pot                  the texts of the plugin, for translators
+# The first three set up .venv first, once. Name another Python with PYTHON=python3.12.
 
 VENV ?= .venv
 OUT ?= demo-output
 PHOTO ?=
 PYTEST_FLAGS ?=
 PYTHON ?=
+PLUGIN ?= facecloak.zip
+POT ?= web/wordpress/facecloak/languages/facecloak.pot
 # Holds lfw-dev/<subject>/<photo> and weights/ with the matchers' files.
 DATA ?= ../shared/data
 PROTOCOL ?= evaluation/protocols/standard.toml
-export VENV PYTHON OUT PHOTO DATA PROTOCOL
+export VENV PYTHON OUT PHOTO DATA PROTOCOL PLUGIN POT
 
-.PHONY: demo test evaluate lint constraints clean
+.PHONY: demo test evaluate lint constraints plugin pot clean
 .SUFFIXES:
 
 demo: $(VENV)/.facecloak-demo
@@ -44,6 +48,12 @@ $(VENV)/.facecloak-%: pyproject.toml constraints.txt scripts/setup.sh
 	@bash scripts/setup.sh $*
 	@touch $@
 
+plugin:
+	@bash scripts/plugin_zip.sh "$$PLUGIN"
+
+pot:
+	@bash scripts/plugin_texts.sh "$$POT"
+
 clean:
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache demo-output
+	rm -rf facecloak.zip build dist .pytest_cache .mypy_cache .ruff_cache demo-output
 	find . -path ./.venv -prune -o -name __pycache__ -type d -exec rm -rf {} +

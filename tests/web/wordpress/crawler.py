@@ -26,7 +26,7 @@ from .newsroom import Newsroom
 _LOOK_PX = 800  # a larger picture is looked at in this size: the faces in these photos are a third of its height
 _SMALLEST_PX = 64
 _CLIPS = (".mp4", ".webm", ".mov")
-_SURE = 0.9
+_SURE, _LIKELY = 0.9, 0.5  # of MTCNN and of CenterFace, which gives these faces 0.8 and more, and folds of cloth 0.2
 _FLAT = 12.0  # standard deviation of grey levels: a cover is flat where CenterFace still takes it for a face
 # Everything that says where, with what or by whom a picture was taken, and every second picture in a file
 _TELLING = re.compile(r"GPS|Serial|Thumbnail|Preview(?!Time|Duration)|MakerNote|MPImage|JpgFromRaw|Owner|Location|"
@@ -155,9 +155,9 @@ def clear_faces(picture: Image.Image, nets: Any) -> int:
     boxes, scores = _mtcnn().detect(picture)
     sure = 0 if boxes is None else sum(score > _SURE for score in scores)
     seen, grey = nets.find([np.asarray(picture)])[0], np.asarray(picture.convert("L")).astype(float)
-    for x1, y1, x2, y2 in seen.boxes:
+    for (x1, y1, x2, y2), score in zip(seen.boxes, seen.scores):
         width, height = x2 - x1, y2 - y1
         rows = slice(max(0, int(y1 + height / 4)), max(0, int(y2 - height / 4)))
         core = grey[rows, max(0, int(x1 + width / 4)) : max(0, int(x2 - width / 4))]
-        sure += bool(core.size and core.std() > _FLAT)
+        sure += bool(score > _LIKELY and core.size and core.std() > _FLAT)
     return sure

@@ -254,6 +254,7 @@ def newsroom(folder: Path) -> Iterator[Newsroom]:
     """
     assert (WORDPRESS / "wp-load.php").exists(), "no WordPress: scripts/setup.sh test installs it"
     with contextlib.ExitStack() as stack:
+        folder.mkdir(parents=True, exist_ok=True)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.enter_context(_database(folder / "db"))
         docroot = folder / "htdocs"

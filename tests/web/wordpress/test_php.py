@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from .newsroom import PARTS, PLUGIN
+from .newsroom import PARTS, PLUGIN, ROOT
 
 FOLDER = PLUGIN.parent
 FILES = sorted(path for path in FOLDER.rglob("*.php"))
@@ -129,3 +131,74 @@ def test_class_and_file_have_one_name():
     for path in (PLUGIN / "includes").glob("*.php"):
         assert re.search(rf"^(?:final )?class {path.stem}\b", path.read_text(), re.MULTILINE), path
         assert "namespace Facecloak;" in path.read_text() and Path(path).stem.isalpha()
+
+
+# --- what people install and translate ----------------------------------------------------------------------------
+
+
+def make(target, **variables):
+    words = [f"{name}={value}" for name, value in variables.items()]
+    made = subprocess.run(["make", "-C", ROOT, target, *words], capture_output=True, text=True, timeout=120)
+    assert made.returncode == 0, made.stderr
+    return made.stdout
+
+
+def test_the_zip_holds_the_plugin_and_is_the_same_every_time(tmp_path):
+    make("plugin", PLUGIN=tmp_path / "one.zip")
+    os.utime(PLUGIN / "facecloak.php")  # as a fresh checkout has other times
+    make("plugin", PLUGIN=tmp_path / "there" / "two.zip")
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "there" / "two.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as made:
+        packed = {name: made.read(name) for name in made.namelist()}
+    files = {f"facecloak/{path.relative_to(PLUGIN)}": path.read_bytes() for path in PLUGIN.rglob("*") if path.is_file()}
+    assert packed == files
+    assert {f"facecloak/{name}" for name in ("facecloak.php", "uninstall.php", "readme.txt", "LICENSE")} <= set(packed)
+
+
+def test_wordpress_installs_the_zip(site, tmp_path):
+    """As the Plugins page does with an uploaded file, over what was there."""
+    make("plugin", PLUGIN=tmp_path / "facecloak.zip")
+    done = site.php("""
+        WP_Filesystem();
+        global $wp_filesystem;
+        $wp_filesystem->delete(WP_PLUGIN_DIR . '/facecloak', true);
+        $done = unzip_file($zip, WP_PLUGIN_DIR);
+        return is_wp_error($done) ? $done->get_error_message() : array_keys(get_plugins());""",
+                    zip=str(tmp_path / "facecloak.zip"), is_admin=True, constants={"FS_METHOD": "direct"})
+    assert "facecloak/facecloak.php" in done
+    assert site.php("return is_plugin_active('facecloak/facecloak.php') && defined('FACECLOAK_FILE');", is_admin=True)
+
+
+def test_the_texts_for_translators_are_current(tmp_path):
+    make("pot", POT=tmp_path / "now.pot")
+    kept = PLUGIN / "languages" / "facecloak.pot"
+    assert kept.read_text() == (tmp_path / "now.pot").read_text(), "run `make pot` and commit the file"
+    assert kept.read_text().count("\nmsgid ") > 100
+
+
+def test_every_text_belongs_to_the_plugin():
+    """Without its domain a text is looked up among WordPress's own, and never translated."""
+    call = re.compile(r"\b(?:__|_e|_x|_n|_nx|esc_(?:html|attr)(?:__|_e|_x))\(((?:[^()']|'(?:[^'\\]|\\.)*'|\((?:[^()']|"
+                      r"'(?:[^'\\]|\\.)*'|\([^()]*\))*\))*)\)")
+    count = 0
+    for path in [*PLUGIN.rglob("*.php"), *PLUGIN.rglob("*.js")]:
+        for match in call.finditer(path.read_text(encoding="utf-8")):
+            count += 1
+            assert re.search(r"'facecloak'\s*,?\s*$", match[1]), f"{path.name}: {match[0][:120]}"
+    assert count > 100
+
+
+def test_the_readme_is_in_the_form_of_the_plugin_directory():
+    text = (PLUGIN / "readme.txt").read_text(encoding="utf-8")
+    header = dict(re.findall(r"^([A-Z][\w ]+): (.+)$", text.partition("== Description ==")[0], re.MULTILINE))
+    plugin = dict(re.findall(r"^ \* ([A-Z][\w ]+): +(.+)$", (PLUGIN / "facecloak.php").read_text(), re.MULTILINE))
+    assert text.startswith("=== facecloak ===\n")
+    assert header["Stable tag"] == plugin["Version"]
+    for name in ("License", "Requires at least", "Requires PHP"):
+        assert header[name] == plugin[name]
+    short = text.partition("== Description ==")[0].strip().splitlines()[-1]
+    assert len(short) <= 150 and len(header["Tags"].split(",")) <= 5
+    for section in ("Description", "Installation", "Frequently Asked Questions", "Changelog"):
+        assert f"== {section} ==" in text
+    for claim in ("Detection misses faces", "of the recognisers it names", "A cloak is no cover"):
+        assert claim in text
