@@ -129,7 +129,7 @@ def test_from_the_block_editor_over_the_desk_to_readers(guarded, engine, desk, p
     expect(editor.get_by_text("Look at the result before you approve it.")).to_be_visible()
     expect(editor.get_by_role("button", name="Approve")).to_have_count(0)
     editor.get_by_role("button", name="Look at the result").click()
-    expect(editor.locator(".facecloak-verdicts")).to_contain_text("Left as it was, as chosen.")
+    expect(editor.locator(".facecloak-verdicts")).to_contain_text("Left as it was.")
     button = editor.get_by_role("button", name="Approve", exact=True)
     expect(button).to_be_disabled()
     expect(editor.locator(".facecloak-disclosure")).to_have_text(LINE)
@@ -322,6 +322,24 @@ def test_of_a_clip_the_desk_keeps_one_track_and_watches_the_rest(guarded, engine
     faces = [slice(100, 140), slice(512 - 140, 512 - 100)]
     differs = [np.abs(now[80:140, face] - before[80:140, face]).mean() > 20 for face in faces]
     assert sorted(differs) == [False, True] and np.abs(covered - before)[80:140, faces[0]].mean() > 20
+
+
+def test_what_was_never_looked_at_or_only_looked_at_comes_to_the_desk(guarded, desk):
+    site = guarded("off")
+    media = site.media(march(15))["id"]
+    site.configure(policy="suggest")
+    page = desk(media)
+    expect(page.locator(".facecloak-box")).to_have_text("Nothing is known of this file: facecloak never looked at it.")
+    page.get_by_role("button", name="Have it looked at now").click()
+    expect(page.get_by_text("This is the untouched file, as it lies in the library now.")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve as it is")).to_be_disabled()
+    assert shows_faces(full_size(site, media)) and site.kept == [] and state(site, media) == "suggested"
+    page.get_by_role("button", name="Hide all").click()
+    page.get_by_role("button", name="Look at the result").click()
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.get_by_role("status")).to_contain_text("Approved")
+    assert not any(shows_faces(path) for path in site.files) and state(site, media) == "reviewed"
+    assert [path.read_bytes() == march(15) for path in site.kept] == [True]
 
 
 # --- who may do what, over REST -------------------------------------------------------------------------------------

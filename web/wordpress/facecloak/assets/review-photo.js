@@ -83,7 +83,8 @@
 						onClick: () => set( face.number, next( choice.faces[ face.number ] ) ),
 					} ) ) ),
 				el( 'p', { className: 'description' },
-					__( 'The original. It lies where readers cannot fetch it, and everybody who opens it here is noted in the log.', 'facecloak' ) ) ),
+					media.state === 'suggested' ? __( 'The file as it was uploaded. It lies in the library, where everybody can fetch it.', 'facecloak' )
+						: __( 'The original. It lies where readers cannot fetch it, and everybody who opens it here is noted in the log.', 'facecloak' ) ) ),
 			el( 'div', { className: 'facecloak-side' },
 				el( 'p', null, count === 0
 					? __( 'No face was found. That does not prove that there is none: look yourself, and cover what you see.', 'facecloak' )
@@ -130,7 +131,7 @@
 		const heading = useRef();
 		const original = fc.useFile( media.has_original ? fc.path( media.id, '/original' ) : null );
 		const shown = fc.useFile( preview && fc.path( media.id, `/preview/${ preview.token }` ) );
-		const isPristine = JSON.stringify( choice ) === JSON.stringify( first.current ) && media.state !== 'unchecked';
+		const isPristine = JSON.stringify( choice ) === JSON.stringify( first.current );
 		const isLooked = preview && preview.of === JSON.stringify( choice );
 		const result = isLooked ? { ...preview, url: shown.url, error: shown.error }
 			: isPristine && ! preview ? { ...media, url: media.now.url, isAsIs: true } : null;

@@ -1,7 +1,7 @@
 // What would be published: before and after, the verdict in words, and the approval.
 ( ( wp, fc ) => {
 	const { createElement: el, useState } = wp.element;
-	const { __, sprintf } = wp.i18n;
+	const { __, _n, sprintf } = wp.i18n;
 
 	// props: before (null: there is none), after, size
 	fc.Compare = function Compare( { before, after, size } ) {
@@ -40,6 +40,21 @@
 					__( 'Full size', 'facecloak' ) ) ) );
 	};
 
+	const FEW = 8;
+
+	// In a crowd, faces of which the same is to be said share one line
+	function lines( faces ) {
+		if ( faces.length <= FEW ) return faces.map( ( face ) => ( { ...face, key: face.name } ) );
+		const groups = new Map();
+		for ( const face of faces ) {
+			const key = [ face.kind, face.words, face.detail ].join();
+			groups.set( key, [ ...( groups.get( key ) || [] ), face ] );
+		}
+		return [ ...groups ].map( ( [ key, same ] ) => ( { ...same[ 0 ], key, name: same.length === 1 ? same[ 0 ].name : sprintf(
+			/* translators: %d: number of faces and areas */
+			_n( '%d place', '%d places', same.length, 'facecloak' ), same.length ) } ) );
+	}
+
 	// props: verdict: { kind, headline, caution, faces, notes }
 	fc.Verdict = function Verdict( { verdict } ) {
 		if ( ! verdict ) {
@@ -49,8 +64,8 @@
 		return el( 'div', { className: 'facecloak-verdict' },
 			el( 'div', { className: `facecloak-box facecloak-${ verdict.kind }` },
 				el( 'strong', null, verdict.headline ), ' ', el( 'span', null, verdict.caution ) ),
-			verdict.faces.length > 0 && el( 'ul', { className: 'facecloak-verdicts' }, verdict.faces.map( ( face ) =>
-				el( 'li', { key: face.number, className: `facecloak-${ face.kind }` },
+			verdict.faces.length > 0 && el( 'ul', { className: 'facecloak-verdicts' }, lines( verdict.faces ).map( ( face ) =>
+				el( 'li', { key: face.key, className: `facecloak-${ face.kind }` },
 					el( 'strong', null, face.name, ': ' ), face.words, face.detail && el( 'small', null, face.detail ) ) ) ),
 			( verdict.notes.length > 0 || verdict.words ) && el( 'details', null,
 				el( 'summary', null, __( 'What the service says, and what this does not say', 'facecloak' ) ),

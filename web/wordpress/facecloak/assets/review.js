@@ -19,6 +19,15 @@
 
 	const POLL_MS = 5000;
 
+	// Of what nobody has looked at. props: words, isBusy, onLook()
+	function Unknown( { words, isBusy, onLook } ) {
+		return el( 'section', { className: 'facecloak-card' },
+			el( 'p', { className: 'facecloak-box facecloak-look' }, el( 'strong', null, words ) ),
+			el( 'button', { type: 'button', className: 'button button-primary', disabled: isBusy, onClick: onLook },
+				__( 'Have it looked at now', 'facecloak' ) ),
+			isBusy && el( wp.components.Spinner ) );
+	}
+
 	// props: media, isBusy, onRetry(), onLook()
 	function Waiting( { media, isBusy, onRetry, onLook } ) {
 		useEffect( () => {
@@ -64,7 +73,8 @@
 				setMedia( await wp.apiFetch( asked ) );
 				fail( null );
 			} catch ( problem ) {
-				fail( await fc.wordsOf( problem ) );
+				if ( problem.code === 'facecloak_unknown' ) setMedia( { state: 'unknown', words: problem.message } );
+				else fail( await fc.wordsOf( problem ) );
 			}
 			setBusy( false );
 		}
@@ -74,14 +84,16 @@
 			load( { path: fc.path( id ) } );
 		}, [] );
 
+		const isUnknown = media && [ 'unknown', 'unchecked' ].includes( media.state );
 		const isWaiting = media && [ 'waiting', 'failed' ].includes( media.state );
 		return el( wp.element.Fragment, null,
 			error && el( 'div', { className: 'facecloak-box facecloak-wrong facecloak-error', role: 'alert' }, error ),
 			! media && ! error && el( wp.components.Spinner ),
-			media && el( 'p', { className: 'facecloak-facts' }, sprintf(
+			isUnknown && el( Unknown, { words: media.words, isBusy, onLook: () => post( '/retry' ) } ),
+			media && media.created && el( 'p', { className: 'facecloak-facts' }, sprintf(
 				/* translators: 1: date and time, 2: name of a person */
 				__( 'Uploaded %1$s by %2$s.', 'facecloak' ), media.created, media.uploader ), ' ',
-			media.state !== 'reviewed' && ! isWaiting && media.words ),
+			media.state !== 'reviewed' && ! isWaiting && ! isUnknown && media.words ),
 			isDone && el( Done, { media, list } ),
 			media && media.state === 'reviewed' && ! isDone && el( 'div', { className: 'facecloak-box facecloak-good' },
 				media.reviewed ? sprintf(
@@ -93,7 +105,7 @@
 					__( 'Take the approval back', 'facecloak' ) ) ) ),
 			isWaiting && el( Waiting, { media, isBusy, onRetry: () => post( '/retry' ),
 				onLook: () => wp.apiFetch( { path: fc.path( id ) } ).then( setMedia, () => setMedia( { ...media } ) ) } ),
-			media && ! isWaiting && ! isDone && el( media.kind === 'clip' ? fc.Clip : fc.Photo, {
+			media && ! isUnknown && ! isWaiting && ! isDone && el( media.kind === 'clip' ? fc.Clip : fc.Photo, {
 				key: media.now.sha256 + media.state, media, onError: fail, onLook: () => post( '/retry' ),
 				onDone: ( now ) => {
 					setMedia( now );

@@ -10,6 +10,8 @@ namespace Facecloak;
 final class Rest
 {
     public const NAMESPACE = 'facecloak/v1';
+    /** No status of HTTP: 404, and the page can offer to have the file looked at. */
+    private const UNKNOWN = 1404;
     private const MEDIA = '/media/(?P<id>[1-9]\d{0,18})';
 
     private Plugin $plugin;
@@ -106,7 +108,14 @@ final class Rest
     /** @return array<string, mixed> */
     public function retry(\WP_REST_Request $request): array
     {
-        $record = $this->record($request);
+        $record = $this->plugin->records->by_attachment((int) $request['id']);
+        if (get_post_type((int) $request['id']) !== 'attachment') {
+            throw new Refused(__('There is no such file.', 'facecloak'), 404);
+        }
+        if ($record === null || $record->state === Record::UNCHECKED) {
+            $this->plugin->intake->adopt((int) $request['id']);
+            return $this->document($this->record($request));
+        }
         if ($record->kind === 'clip' && in_array($record->state, [Record::UNREVIEWED, Record::REVIEWED], true)) {
             $this->clips->look($record);
         } elseif (in_array($record->state, [Record::WAITING, Record::FAILED], true)) {
@@ -174,7 +183,9 @@ final class Rest
         try {
             return $this->$does($request);
         } catch (Refused $error) {
-            return new \WP_Error('facecloak_refused', $error->getMessage(), ['status' => $error->getCode() ?: 409]);
+            $status = $error->getCode() ?: 409;
+            $code = $status === self::UNKNOWN ? 'facecloak_unknown' : 'facecloak_refused';
+            return new \WP_Error($code, $error->getMessage(), ['status' => $status === self::UNKNOWN ? 404 : $status]);
         } catch (Rejected $error) {
             return new \WP_Error('facecloak_rejected', $error->getMessage(), ['status' => 422]);
         } catch (Unreachable $error) {
@@ -194,7 +205,7 @@ final class Rest
         $record = get_post_type($id) === 'attachment' ? $this->plugin->records->by_attachment($id) : null;
         if ($record === null) {
             $words = __('Nothing is known of this file: facecloak never looked at it.', 'facecloak');
-            throw new Refused($words, 404);
+            throw new Refused($words, get_post_type($id) === 'attachment' ? self::UNKNOWN : 404);
         }
         return $record;
     }

@@ -237,7 +237,7 @@ final class Verdict
         $status = (string) $face['status'];
         $words = [
             'redacted' => __('Covered.', 'facecloak'),
-            'kept' => __('Left as it was, as chosen.', 'facecloak'),
+            'kept' => __('Left as it was.', 'facecloak'),
             'lost' => __('No longer found in its place, which is no protection: others may find it.', 'facecloak'),
             'too_small' => __('Too small to judge. Hide it.', 'facecloak'),
         ];
