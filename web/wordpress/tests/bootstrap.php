@@ -60,6 +60,11 @@ function __(string $text, string $domain = ''): string
     return $text;
 }
 
+function _n(string $one, string $many, int $count, string $domain = ''): string
+{
+    return $count === 1 ? $one : $many;
+}
+
 /**
  * @param mixed $default
  * @return mixed

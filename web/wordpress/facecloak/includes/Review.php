@@ -156,14 +156,12 @@ final class Review
             throw new Refused(__('The result was changed on the disk. Nothing was approved.', 'facecloak'), 409);
         }
         $this->keep_original($record);
-        // Before the bytes are there: whoever checks uploads must know them. The state stays, so the gate stays shut.
+        // Before the bytes are there: whoever checks uploads must know them. The gate stays shut until all is done.
         $record->out_sha256 = $preview['sha256'];
         $record->mime = $preview['mime'];
         $record->verdict = $preview['report'];
         $record->choices = $preview['choices'] + ['disclosure' => (string) ($record->choices['disclosure'] ?? '')];
-        if ($record->state === Record::REVIEWED) {
-            $record->state = Record::UNREVIEWED;
-        }
+        $record->state = Record::UNREVIEWED;
         $this->plugin->records->save($record);
         $this->plugin->attachments->replace($record->attachment_id, $path, $preview['mime']);
         $record = $this->plugin->records->find($record->id) ?? $record;
