@@ -162,7 +162,7 @@ final class LogPage
         $title = $id > 0 ? get_the_title($id) : '';
         $detail = [];
         foreach ($row['detail'] as $name => $value) {
-            $detail[] = $name . ': ' . (is_scalar($value) ? (string) $value : (string) wp_json_encode($value));
+            $detail[] = $name . ': ' . $this->readable($value);
         }
         printf(
             '<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>',
@@ -177,6 +177,18 @@ final class LogPage
             ),
             esc_html(implode('; ', $detail))
         );
+    }
+
+    /**
+     * @param mixed $value
+     */
+    private function readable($value): string
+    {
+        if (is_array($value) && array_keys($value) === ['from', 'to']) {
+            return $this->readable($value['from']) . ' → ' . $this->readable($value['to']);
+        }
+        $flags = JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE;
+        return is_string($value) && $value !== '' ? $value : (string) wp_json_encode($value, $flags);
     }
 
     private function person(int $id): string

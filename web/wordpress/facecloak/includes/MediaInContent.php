@@ -80,7 +80,7 @@ final class MediaInContent
         }
         $this->look_at_shortcodes($content, $post);
         foreach ($this->addresses->paths($content) as $path) {
-            $owners = $this->addresses->attachments($path);
+            $owners = $this->addresses->attachments($path, $this->attachments());
             array_map([$this, 'add'], $owners);
             if ($owners === []) {
                 $this->strays[$path] = true;

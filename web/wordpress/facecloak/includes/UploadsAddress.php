@@ -43,10 +43,17 @@ final class UploadsAddress
     /**
      * The attachments whose file this may be; none where the file belongs to no attachment.
      *
+     * @param int[] $known attachments to try first: the database has no index to look for files by
      * @return int[]
      */
-    public function attachments(string $path): array
+    public function attachments(string $path, array $known = []): array
     {
+        foreach ($known as $id) {
+            $is_there = dirname((string) get_post_meta($id, '_wp_attached_file', true)) === dirname($path);
+            if ($is_there && in_array(wp_basename($path), $this->names($id), true)) {
+                return [$id];
+            }
+        }
         $candidates = $this->candidates($path);
         $exact = array_keys($candidates, $path, true);
         if ($exact !== []) {
