@@ -487,6 +487,33 @@ def test_a_gallery_without_ids_shows_nothing_that_came_later(site, guarded):
     assert good.name in shown and bad.name not in shown
 
 
+def test_what_stands_around_posts_is_held_as_well(site, guarded):
+    bad, good, old = attach(site, "unreviewed", "reviewed", None)
+    site.php("set_theme_mod('custom_logo', $old); return null;", old=old.id)
+    guarded("require")
+    now = site.php("""$bad = (object) $bad; $good = (object) $good;
+        update_option('widget_block', [2 => ['content' => $good->block]]);
+        set_theme_mod('custom_logo', $bad->id);
+        set_theme_mod('header_image', $bad->small);
+        set_theme_mod('header_text', 'A march');
+        update_option('site_icon', $bad->id);
+        update_option('widget_block', [2 => ['content' => $good->block], 3 => ['content' => $bad->block]]);
+        update_option('widget_media_image', [2 => ['attachment_id' => $bad->id, 'url' => 'x']]);
+        update_option('widget_media_gallery', [2 => ['ids' => [$good->id, $bad->id]]]);
+        $held = [(int) get_theme_mod('custom_logo'), get_theme_mod('header_image'), get_theme_mod('header_text'),
+            (int) get_option('site_icon'), count((array) get_option('widget_block')),
+            get_option('widget_media_image')[2] ?? null, get_option('widget_media_gallery')[2] ?? null];
+        set_theme_mod('custom_logo', $good->id);
+        update_option('site_icon', $good->id);
+        update_option('widget_media_gallery', [2 => ['ids' => [$good->id]]]);
+        return [$held, get_theme_mod('custom_logo'), (int) get_option('site_icon'),
+            get_option('widget_media_gallery')[2]['ids']];""", user="administrator", good={
+                "id": good.id, "block": good.block}, bad={"id": bad.id, "block": bad.block, "small": bad.small})
+    assert now[0] == [old.id, False, "A march", 0, 1, None, None]
+    assert now[1:] == [good.id, good.id, [good.id]]
+    assert "around the posts" in notices(site, "administrator")
+
+
 # --- what the editor asks ---------------------------------------------------------------------------------------------
 
 

@@ -48,10 +48,7 @@ final class Gate
             if (!$this->plugin->settings->is_active()) {
                 return [];
             }
-            $found = $this->findings($content, $featured, $post);
-            return array_values(array_filter($found, static function (array $finding): bool {
-                return $finding['state'] !== Record::REVIEWED;
-            }));
+            return self::unreviewed($this->findings($content, $featured, $post));
         } catch (\Throwable $error) {
             return [$this->finding(0, __('The check itself', 'facecloak'), 'error', sprintf(
                 /* translators: %s: error message */
@@ -68,7 +65,14 @@ final class Gate
      */
     public function findings(string $content, int $featured, int $post = 0): array
     {
-        $media = new MediaInContent($content, $post);
+        return $this->of_media(new MediaInContent($content, $post), $featured, $post);
+    }
+
+    /**
+     * @return array<int, array{attachment: int, title: string, state: string, words: string}>
+     */
+    public function of_media(MediaInContent $media, int $featured = 0, int $post = 0): array
+    {
         $ids = $media->attachments();
         if ($featured > 0 && MediaInContent::is_media($featured)) {
             $ids[] = $featured;
@@ -94,6 +98,17 @@ final class Gate
             ));
         }
         return $found;
+    }
+
+    /**
+     * @param array<int, array<string, mixed>> $found
+     * @return array<int, array<string, mixed>>
+     */
+    public static function unreviewed(array $found): array
+    {
+        return array_values(array_filter($found, static function (array $finding): bool {
+            return $finding['state'] !== Record::REVIEWED;
+        }));
     }
 
     /**

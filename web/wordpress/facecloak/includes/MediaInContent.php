@@ -15,6 +15,8 @@ final class MediaInContent
     private const OTHER_KEYS = ['categories', 'tags', 'taxQuery', 'query', 'terms'];
     private const ID_KEYS = '/^(?:ids?|(?:media|image|img|photo|picture|video|poster|background|attachment|thumbnail|'
         . 'gallery|logo)[A-Za-z_]*ids?)$/i';
+    /** Of options: single numbers that are attachments. */
+    private const OPTION_KEYS = ['custom_logo', 'site_icon', 'site_logo'];
     private const SHORTCODE_KEYS = ['ids', 'include', 'image', 'images', 'image_id', 'media_id', 'attachment_id'];
 
     private UploadsAddress $addresses;
@@ -34,6 +36,18 @@ final class MediaInContent
     {
         $this->addresses = new UploadsAddress();
         $this->look($content, $post);
+    }
+
+    /**
+     * Of what an option holds: texts, numbers of attachments, and both in arrays.
+     *
+     * @param mixed $value
+     */
+    public static function of_option(string $name, $value): self
+    {
+        $media = new self('');
+        $media->look_at_value($name, $value);
+        return $media;
     }
 
     /**
@@ -139,6 +153,24 @@ final class MediaInContent
             if (is_array($value)) {
                 $this->look_at_attributes($value);
             }
+        }
+    }
+
+    /**
+     * @param mixed $value
+     */
+    private function look_at_value(string $key, $value): void
+    {
+        if (is_array($value) || is_object($value)) {
+            $value = (array) $value;
+            $this->look_at_attributes($value);
+            foreach ($value as $inner => $one) {
+                $this->look_at_value((string) $inner, $one);
+            }
+        } elseif (in_array($key, self::OPTION_KEYS, true)) {
+            $this->add((int) $value);
+        } elseif (is_string($value)) {
+            $this->look($value, 0);
         }
     }
 

@@ -18,6 +18,7 @@ final class Plugin
         'queue' => 'Queue',
         'review' => 'Review',
         'gate' => 'Gate',
+        'around_posts' => 'AroundPosts',
         'notices' => 'Notices',
         'editor_panel' => 'EditorPanel',
         'rest_gate' => 'RestGate',
@@ -45,6 +46,7 @@ final class Plugin
     public Queue $queue;
     public Review $review;
     public Gate $gate;
+    public AroundPosts $around_posts;
     public Notices $notices;
     public EditorPanel $editor_panel;
     public RestGate $rest_gate;

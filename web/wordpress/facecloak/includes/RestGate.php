@@ -102,8 +102,8 @@ final class RestGate
         } catch (\Throwable $error) {
             return []; // nothing is held back by it
         }
-        return array_values(array_filter($found, static function (array $finding): bool {
-            return $finding['attachment'] > 0 && $finding['state'] !== Record::REVIEWED;
+        return array_values(array_filter(Gate::unreviewed($found), static function (array $finding): bool {
+            return $finding['attachment'] > 0;
         }));
     }
 
