@@ -354,7 +354,8 @@ final class Gate
             $text = ['post_title' => $data['post_title'], 'post_content' => $data['post_content'],
                 'post_excerpt' => $data['post_excerpt']];
             $author = get_current_user_id();
-            $old = wp_get_post_autosave($before->ID, $author);
+            // Asked for nobody's, WordPress gives anybody's, and that is not ours to write over
+            $old = $author > 0 ? wp_get_post_autosave($before->ID, $author) : false;
             if ($old !== false) {
                 return (int) wp_update_post(['ID' => $old->ID, 'post_author' => $author] + $text);
             }

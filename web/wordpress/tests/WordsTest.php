@@ -1,0 +1,68 @@
+<?php
+
+declare(strict_types=1);
+
+namespace Facecloak\Tests;
+
+use Facecloak\Gate;
+use Facecloak\Record;
+use Facecloak\Words;
+use PHPUnit\Framework\TestCase;
+
+final class WordsTest extends TestCase
+{
+    public function testEveryStateHasALabelAndAReason(): void
+    {
+        $seen = [];
+        foreach (array_merge([Words::UNKNOWN], Record::STATES) as $state) {
+            self::assertNotSame($state, Words::state($state));
+            $record = new Record();
+            $record->state = $state;
+            $seen[] = $state === Words::UNKNOWN ? Words::reason(null) : Words::reason($record);
+        }
+        self::assertSame($seen, array_unique($seen));
+        self::assertSame('another', Words::state('another'));
+    }
+
+    public function testWhatWasFoundIsCountedAndNeverAllThereIs(): void
+    {
+        $record = new Record();
+        foreach ([[1, '1 face was'], [2, '2 faces were'], [0, 'No face was found']] as [$count, $words]) {
+            $record->faces = array_fill(0, $count, ['number' => 1]);
+            self::assertStringContainsString($words, Words::reason($record));
+            self::assertStringContainsString('Detection misses faces.', Words::reason($record));
+        }
+        $record->kind = 'clip';
+        self::assertStringContainsString('Detection misses faces.', Words::reason($record));
+    }
+
+    public function testWhatIsNotCoveredIsSaidLoudly(): void
+    {
+        $record = new Record();
+        $record->faces = [['number' => 1]];
+        foreach ([Record::SUGGESTED, Record::UNCHECKED] as $state) {
+            $record->state = $state;
+            self::assertStringContainsString('NOT covered', Words::reason($record));
+        }
+    }
+
+    public function testWhoConfirmedIsNotMadeUp(): void
+    {
+        $record = new Record();
+        $record->state = Record::REVIEWED;
+        self::assertStringContainsString('nobody had to look', Words::reason($record));
+        $record->reviewed_by = 7;
+        self::assertSame('It was reviewed.', Words::reason($record));
+    }
+
+    public function testASentenceNamesTheFirstFiveAndCountsTheRest(): void
+    {
+        $problems = array_map(static function (int $number): array {
+            return ['title' => "Picture $number", 'words' => 'Nobody has looked.'];
+        }, range(1, 7));
+        $sentence = Gate::sentence($problems);
+        self::assertStringContainsString('“Picture 5”: Nobody has looked.', $sentence);
+        self::assertStringNotContainsString('Picture 6', $sentence);
+        self::assertStringEndsWith('And 2 more.', $sentence);
+    }
+}
