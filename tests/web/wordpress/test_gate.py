@@ -317,6 +317,18 @@ def test_a_post_is_public_only_when_its_media_are_reviewed(site, guarded, editor
     assert is_taken and status(site, post) == "publish" and featured_of(site, post) == good.id
 
 
+def test_a_scheduled_post_is_not_public_for_a_moment(site, guarded):
+    """Others hear of what is published at once, and send it on."""
+    (bad,) = attach(site, "unreviewed")
+    guarded("require")
+    late = draft(site, bad.block, state="future", date="2026-01-02 00:00:00")
+    seen = site.php("""$seen = [];
+        add_action('transition_post_status', function ($new) use (&$seen) { $seen[] = $new; }, 0);
+        do_action('publish_future_post', $p);
+        return $seen;""", p=late, constants={"DOING_CRON": True})
+    assert seen[0] == "pending" and "publish" not in seen
+
+
 @pytest.mark.parametrize("policy", ["off", "suggest"])
 def test_other_policies_stop_nobody(site, guarded, editor, policy):
     (bad,) = attach(site, "unreviewed")
