@@ -280,6 +280,15 @@ def test_capabilities_count_and_roles_do_not(site, picture):
             assert state_of(site, one) == expected
 
 
+def test_what_was_taken_away_does_not_come_back_with_an_update(site):
+    now = site.php("""get_role('editor')->remove_cap('facecloak_keep');
+        update_option('facecloak_version', '0');
+        Facecloak\\Plugin::instance()->upgrade();
+        return [get_role('editor')->has_cap('facecloak_keep'), get_role('editor')->has_cap('facecloak_review'),
+            get_option('facecloak_version') !== '0'];""")
+    assert now == [False, True, True]
+
+
 def test_capabilities_come_and_go_with_the_plugin(site):
     ask = """$found = [];
         foreach (wp_roles()->roles as $name => $role) {

@@ -21,25 +21,31 @@ final class Capabilities
         'editor' => [self::REVIEW, self::KEEP],
     ];
 
+    /** What was given already, once. */
+    private const GIVEN = 'facecloak_capabilities';
+
     public function __construct(Plugin $plugin)
     {
     }
 
-    /** On activation. What an administrator took away on purpose comes back only then. */
+    /** On activation and after updates: what an administrator took away on purpose does not come back with them. */
     public static function grant(): void
     {
+        $given = (array) get_option(self::GIVEN, []);
         foreach (self::ROLES as $name => $capabilities) {
             $role = get_role($name);
-            foreach ($role === null ? [] : $capabilities as $capability) {
+            foreach ($role === null ? [] : array_diff($capabilities, $given) as $capability) {
                 $role->add_cap($capability);
             }
         }
+        update_option(self::GIVEN, array_values(array_unique(array_merge($given, ...array_values(self::ROLES)))), false);
     }
 
     /** On removal: from every role and from every person, whoever gave it. */
     public static function revoke(): void
     {
         $all = [self::REVIEW, self::KEEP, self::MANAGE];
+        delete_option(self::GIVEN);
         foreach (array_keys(wp_roles()->roles) as $name) {
             foreach ($all as $capability) {
                 wp_roles()->remove_cap((string) $name, $capability);

@@ -10,6 +10,8 @@ namespace Facecloak;
 final class LibraryActions
 {
     private const MOST_WORDS = 3;
+    /** Web servers give up on a page after a minute or so; one photo may take seconds. */
+    private const LONGEST_S = 30;
 
     private Plugin $plugin;
 
@@ -28,8 +30,12 @@ final class LibraryActions
     {
         $done = 0;
         $refused = [];
+        $until = microtime(true) + self::LONGEST_S;
         foreach ($ids as $id) {
             try {
+                if (microtime(true) > $until) {
+                    throw new Refused(__('There was no time left for it. Choose it again.', 'facecloak'));
+                }
                 if (!current_user_can('edit_post', $id) || !MediaInContent::is_media($id)) {
                     throw new Refused(__('It is no picture or clip that you may change.', 'facecloak'));
                 }

@@ -11,7 +11,7 @@ final class PublicPosts
 {
     private const STATUSES = ['publish', 'future', 'private'];
     /** Not viewable by themselves, but what they hold is shown to everybody. */
-    private const PARTS = ['wp_template', 'wp_template_part', 'custom_css'];
+    private const PARTS = ['wp_template', 'wp_template_part', 'wp_global_styles', 'custom_css'];
     private const REUSABLE = 'wp_block';
 
     public static function is_public(string $status): bool
