@@ -38,7 +38,8 @@ final class Capabilities
                 $role->add_cap($capability);
             }
         }
-        update_option(self::GIVEN, array_values(array_unique(array_merge($given, ...array_values(self::ROLES)))), false);
+        $given = array_unique(array_merge($given, ...array_values(self::ROLES)));
+        update_option(self::GIVEN, array_values($given), false);
     }
 
     /** On removal: from every role and from every person, whoever gave it. */
