@@ -35,7 +35,7 @@ def render(paths: Sequence[Path]) -> str:
         "photos": _photos, "run": _run, "adaptive": _adaptive, "ensure": _ensure, "video_search": _video_search,
         "video": _video, "streams": _streams, "detectors": _detectors,
         "detectors_motion": _detectors_motion,
-        "speed": _speed, "studio": _studio, "metadata": _metadata,
+        "speed": _speed, "studio": _studio, "wordpress": _wordpress, "metadata": _metadata,
     }  # fmt: skip
     tables = [
         _made(make, path, document)
@@ -513,6 +513,22 @@ def _studio(path: Path, document: dict[str, Any]) -> str:
         f"Source: `{path.parent.name}/{path.name}`."
     )
     return _markdown(caption, ["until", "first photo after the start", "on a page opened later"], rows)
+
+
+def _wordpress(path: Path, document: dict[str, Any]) -> str:
+    run, medians, added = document["run"], document["medians_s"], document["added_s"]
+    ways = {"rest": "over REST", "editor": "in the block editor"}
+    rows = [[words, *(f"{seconds:.1f} s" for seconds in (medians[way]["without"], medians[way]["with"], added[way]))]
+            for way, words in ways.items()]
+    caption = (
+        f"Upload of a photo of {run['megapixels']:.0f} megapixels with {run['faces']} faces to WordPress "
+        f"{run['wordpress']}, until all its sizes are made; policy `{run['policy']}`, faces covered with "
+        f"`{run['treatment']}`; medians of {run['times']}, with and without the plugin by turns, on {run['processors']} "
+        f"processors with WordPress, database, browser and service on them, system load {run['load_before']:.1f} before. "
+        f"The first upload after the service's start, which loads its networks, took {document['first_s']:.1f} s. "
+        f"Source: `{path.parent.name}/{path.name}`."
+    )
+    return _markdown(caption, ["upload", "without the plugin", "with it", "added"], rows)
 
 
 def _metadata(path: Path, document: dict[str, Any]) -> str:

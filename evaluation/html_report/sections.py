@@ -167,6 +167,18 @@ def _studio(document: Document) -> list[Markup]:
     return [table(caption, ["until", "first photo after the start", "on a page opened later"], body)]
 
 
+def _wordpress(document: Document) -> list[Markup]:
+    run, medians, added = document["run"], document["medians_s"], document["added_s"]
+    caption = (f"Seconds that an upload to WordPress {run['wordpress']} takes; a photo of {run['megapixels']:.0f} "
+               f"megapixels with {run['faces']} faces, covered with {run['treatment']}. Medians of {run['times']}; "
+               f"{run['processors']} processors, load before: {run['load_before']:.0f}. The first upload after the "
+               f"service's start took {document['first_s']:.1f}.")
+    ways = {"rest": "over REST", "editor": "in the block editor"}
+    body = [[words, f"{medians[way]['without']:.1f}", f"{medians[way]['with']:.1f}", f"{added[way]:.1f}"]
+            for way, words in ways.items()]
+    return [table(caption, ["upload", "without the plugin", "with it", "added"], body)]
+
+
 def _metadata(document: Document) -> list[Markup]:
     body = []
     for run in document["runs"]:
@@ -336,6 +348,7 @@ _KINDS: dict[str, Callable[[Document], list[Markup]]] = {
     "speed": _speed,
     "service": _service,
     "studio": _studio,
+    "wordpress": _wordpress,
     "metadata": _metadata,
     "adaptive": _adaptive,
     "ensure": _ensure,
