@@ -523,8 +523,9 @@ def _wordpress(path: Path, document: dict[str, Any]) -> str:
     caption = (
         f"Upload of a photo of {run['megapixels']:.0f} megapixels with {run['faces']} faces to WordPress "
         f"{run['wordpress']}, until all its sizes are made; policy `{run['policy']}`, faces covered with "
-        f"`{run['treatment']}`; medians of {run['times']}, with and without the plugin by turns, on {run['processors']} "
-        f"processors with WordPress, database, browser and service on them, system load {run['load_before']:.1f} before. "
+        f"`{run['treatment']}`; medians of {run['times']}, with and without the plugin by turns, on "
+        f"{run['processors']} processors that WordPress, database, browser and service share, system load "
+        f"{run['load_before']:.1f} before. "
         f"The first upload after the service's start, which loads its networks, took {document['first_s']:.1f} s. "
         f"Source: `{path.parent.name}/{path.name}`."
     )
