@@ -394,3 +394,56 @@ def test_plugins_can_still_be_installed_by_those_who_may(guarded):
     assert not site.files
     import shutil
     shutil.rmtree(site.docroot / "wp-content" / "plugins" / "hello")
+
+
+def test_undoing_an_edit_takes_the_approval_back(guarded, proxy):
+    """What comes back shows more than what was looked at."""
+    site = guarded("require")
+    id = site.media(march(1, (2800, 1900)))["id"]
+    edit = """
+        require_once ABSPATH . 'wp-admin/includes/image-edit.php';
+        $_REQUEST = ['history' => $history, 'target' => 'all', 'context' => ''];
+        return $history ? wp_save_image($id) : wp_restore_image($id);"""
+    cut = '[{"c":{"x":0,"y":0,"w":100,"h":80}}]'
+    site.php(edit, id=id, history=cut, user="administrator", is_admin=True)
+    before = records(site, "out_sha256, original")
+    site.sql("UPDATE wp_facecloak_media SET state = 'reviewed', reviewed_by = 1")
+    proxy.requests.clear()
+    site.php(edit, id=id, history=cut, user="administrator", is_admin=True)
+    assert records(site) == [["reviewed"]]  # cut further, so nothing else can be seen
+    site.php(edit, id=id, history="", user="administrator", is_admin=True)
+    assert records(site) == [["unreviewed"]] and not proxy.requests
+    assert [row[1] for row in before] == [row[1] for row in records(site, "out_sha256, original")]
+    with site.client("editor") as client:
+        now = client.get(f"/wp-json/wp/v2/media/{id}").json()
+        assert now["source_url"].endswith("/march-scaled.jpg")
+        for size in now["media_details"]["sizes"].values():
+            assert client.get(size["source_url"]).status_code == 200
+    only_safe(site)
+
+
+def test_another_file_for_an_attachment_is_treated_or_taken_away(guarded, proxy):
+    site = guarded("enforce")
+    id = site.media(march(1))["id"]
+    site.sql("UPDATE wp_facecloak_media SET state = 'reviewed'")
+    put = """
+        $path = dirname(get_attached_file($id)) . '/' . $name;
+        file_put_contents($path, base64_decode($bytes));
+        update_attached_file($id, $path);
+        wp_update_attachment_metadata($id, ['file' => $name, 'sizes' => [], 'width' => 9, 'height' => 9]);
+        return wp_get_attachment_metadata($id)['width'];"""
+    assert php(site, put, march(2), name="other.jpg", id=id) == 480
+    assert records(site) == [["unreviewed"]]
+    only_safe(site)
+    proxy.mode = "down"
+    php(site, put, march(3), name="third.jpg", id=id)
+    assert records(site) == [["waiting"]]
+    only_safe(site)
+
+
+def test_names_that_a_database_does_not_hold(guarded):
+    site = guarded("require")
+    for name in ("x" * 230 + ".jpg", "Фото с марша.jpg", "a\xa0b;c.jpg", "march.php.jpg"):
+        site.media(march(len(name)), name)
+    assert len(records(site)) == 4
+    only_safe(site)

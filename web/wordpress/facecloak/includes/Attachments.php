@@ -10,6 +10,9 @@ namespace Facecloak;
 final class Attachments
 {
     private const BACKUPS = '_wp_attachment_backup_sizes';
+    /** Hashes of what the attachment showed before it was edited: WordPress keeps those files, to undo the edit. */
+    private const BEFORE = '_facecloak_before';
+    private const MOST_BEFORE = 50;
 
     private Plugin $plugin;
 
@@ -88,7 +91,24 @@ final class Attachments
             }
         }
         delete_post_meta($id, self::BACKUPS);
+        delete_post_meta($id, self::BEFORE);
         delete_post_meta($id, '_wp_attachment_metadata');
+    }
+
+    public function remember(int $id, string $sha256): void
+    {
+        $before = array_diff($this->remembered($id), [$sha256]);
+        $before[] = $sha256;
+        update_post_meta($id, self::BEFORE, array_slice(array_values($before), -self::MOST_BEFORE));
+    }
+
+    /**
+     * @return string[]
+     */
+    public function remembered(int $id): array
+    {
+        $before = get_post_meta($id, self::BEFORE, true);
+        return is_array($before) ? array_filter($before, 'is_string') : [];
     }
 
     /**

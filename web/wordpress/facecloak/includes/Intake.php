@@ -14,6 +14,7 @@ final class Intake
 {
     /** The first try after one that failed. */
     private const RETRY_S = 60;
+    private const LONGEST_NAME = 200;
 
     private Plugin $plugin;
 
@@ -88,7 +89,7 @@ final class Intake
             $made = $this->plugin->quarantine->temporary();
             $record = new Record();
             $record->kind = $kind;
-            $record->name = $name;
+            $record->name = self::plain_name($name);
             $record->in_sha256 = $sha256;
             $record->original = $held;
             $kind === Media::PHOTO ? $this->photo($record, $made) : $this->clip($record, $made);
@@ -244,6 +245,17 @@ final class Intake
         return $copy;
     }
 
+    /** As WordPress makes it, and as the database can hold it. */
+    private static function plain_name(string $name): string
+    {
+        $name = wp_check_invalid_utf8(sanitize_file_name($name), true);
+        if (strlen($name) > self::LONGEST_NAME) {
+            $ending = substr((string) strrchr($name, '.'), 0, 10);
+            $name = mb_strcut($name, 0, self::LONGEST_NAME - strlen($ending)) . $ending;
+        }
+        return $name === '' ? 'file' : $name;
+    }
+
     private function photo(Record $record, string $made): void
     {
         try {
@@ -349,7 +361,7 @@ final class Intake
         $record = $record ?? new Record();
         $content = (string) Media::content($path);
         $record->kind = Media::is_clip($content) ? Media::CLIP : Media::PHOTO;
-        $record->name = $name;
+        $record->name = self::plain_name($name);
         $record->mime = $content;
         $record->in_sha256 = $record->out_sha256 = (string) hash_file('sha256', $path);
         $record->state = Record::UNCHECKED;

@@ -22,6 +22,8 @@ final class Uploads
     private string $hidden = '';
     /** The attachment that WordPress makes another from. */
     private ?Record $source = null;
+    /** @var array<int, bool> attachments whose files were all made anew by this request */
+    private array $adopted = [];
     /** @var array<int, bool> attachments that are looked at just now */
     private array $busy = [];
 
@@ -41,6 +43,7 @@ final class Uploads
         add_action('updated_post_meta', [$this, 'file_attached'], 10, 4);
         add_action('add_attachment', [$this, 'join'], PHP_INT_MIN);
         add_filter('wp_generate_attachment_metadata', [$this, 'generated'], PHP_INT_MIN, 2);
+        add_filter('wp_update_attachment_metadata', [$this, 'metadata_of'], PHP_INT_MAX, 2);
         add_filter('wp_save_image_editor_file', [$this, 'edited'], 10, 5);
         add_filter('rest_request_before_callbacks', [$this, 'before_rest'], 10, 3);
         add_filter('rest_request_after_callbacks', [$this, 'after_rest'], 10, 1);
@@ -169,11 +172,28 @@ final class Uploads
         }
         $path = (string) get_attached_file((int) $id, true);
         $record = $this->plugin->records->by_attachment((int) $id);
-        if ($record !== null && isset($this->edited[$path])) {
+        if ($record === null) {
+            $this->join((int) $id);
+        } elseif (isset($this->edited[$path])) {
+            $this->plugin->attachments->remember((int) $id, $record->out_sha256);
             $record->out_sha256 = $this->edited[$path];
             $this->plugin->records->save($record);
+        } elseif ($this->plugin->settings->is_active() && $record->is_made() && !isset($this->busy[(int) $id])) {
+            $this->another_file($record, $path);
         }
-        $this->join((int) $id);
+    }
+
+    /**
+     * Whoever called still knows the sizes of before.
+     *
+     * @param array<string, mixed> $metadata
+     * @param int $id
+     * @return array<string, mixed>
+     */
+    public function metadata_of($metadata, $id)
+    {
+        $stored = isset($this->adopted[(int) $id]) ? wp_get_attachment_metadata((int) $id, true) : false;
+        return is_array($stored) ? $stored : $metadata;
     }
 
     /**
@@ -246,16 +266,9 @@ final class Uploads
             $stored = wp_get_attachment_metadata($id, true);
             return is_array($stored) ? $stored : $metadata;
         }
-        $this->busy[$id] = true;
-        try {
-            // Or the sizes that were made just now are not found
-            update_post_meta($id, '_wp_attachment_metadata', $known);
-            $this->plugin->intake->adopt($id);
-        } catch (\Throwable $thrown) {
-            $this->taken_away($id, $thrown);
-        } finally {
-            unset($this->busy[$id]);
-        }
+        // Or the sizes that were made just now are not found
+        update_post_meta($id, '_wp_attachment_metadata', $known);
+        $this->adopt_now($id);
         $stored = wp_get_attachment_metadata($id, true);
         return is_array($stored) ? $stored : [];
     }
@@ -421,6 +434,49 @@ final class Uploads
             return $this->derived($this->source, $path, $sha256);
         }
         return $is_active ? $this->plugin->intake->known($sha256) : null;
+    }
+
+    /**
+     * Another file is what the attachment shows now: one that WordPress has made smaller, one from before an edit, which
+     * shows more than what was reviewed, or one that nobody knows.
+     */
+    private function another_file(Record $record, string $path): void
+    {
+        $stem = preg_replace('/-(?:scaled|rotated)$/D', '', pathinfo($path, PATHINFO_FILENAME));
+        $of_same_name = (array) glob(dirname($path) . '/' . addcslashes((string) $stem, '*?[\\') . '.*');
+        $hashes = [];
+        foreach (array_filter(array_unique(array_merge([$path], $of_same_name)), 'is_file') as $file) {
+            $hashes[] = (string) hash_file('sha256', $file);
+        }
+        if ($hashes === [] || in_array($record->out_sha256, $hashes, true)) {
+            return;
+        }
+        $known = array_intersect($this->plugin->attachments->remembered($record->attachment_id), $hashes);
+        if ($known !== []) {
+            $record->out_sha256 = (string) reset($known);
+            if ($record->state === Record::REVIEWED) {
+                $record->state = Record::UNREVIEWED;
+                $record->reviewed_by = 0;
+                $record->reviewed_at = null;
+            }
+            $this->plugin->records->save($record);
+            $this->plugin->log->add('restored', $record->attachment_id, ['state' => $record->state]);
+            return;
+        }
+        $this->adopt_now($record->attachment_id);
+    }
+
+    private function adopt_now(int $id): void
+    {
+        $this->busy[$id] = true;
+        try {
+            $this->plugin->intake->adopt($id);
+            $this->adopted[$id] = true;
+        } catch (\Throwable $thrown) {
+            $this->taken_away($id, $thrown);
+        } finally {
+            unset($this->busy[$id]);
+        }
     }
 
     private function derived(Record $source, string $path, string $sha256): Record
