@@ -343,8 +343,8 @@ def test_what_was_never_looked_at_or_only_looked_at_comes_to_the_desk(guarded, d
 
 # --- who may do what, over REST -------------------------------------------------------------------------------------
 
-ROUTES = (("GET", ""), ("GET", "/original"), ("GET", "/preview/" + "0" * 32), ("POST", "/preview"), ("POST", "/approve"),
-          ("POST", "/retry"), ("POST", "/look-again"), ("GET", "/tracks"), ("GET", "/picture/track-1-1.jpg"),
+ROUTES = (("GET", ""), ("GET", "/original"), ("GET", "/preview/" + "0" * 32), ("POST", "/preview"),
+          ("POST", "/approve"), ("POST", "/retry"), ("POST", "/look-again"), ("GET", "/tracks"), ("GET", "/picture/track-1-1.jpg"),
           ("PUT", "/decisions"))
 
 
@@ -412,8 +412,8 @@ def test_choices_that_are_odd_or_not_allowed_do_nothing(guarded):
     with site.browse("editor") as client:
         for choices, status in (
                 ({"faces": {"3": "keep"}}, 400), ({"faces": {"1": "redact"}}, 400), ({"faces": "all"}, 400),
-                ({"faces": {"1": ["keep"]}}, 400), ({"faces": {"1": "cloak balanced"}}, 403), ({"default": "keep"}, 400),
-                ({"default": "cloak balanced"}, 400), ({"regions": [{"x": 0, "y": 0, "width": 5}]}, 400),
+                ({"faces": {"1": ["keep"]}}, 400), ({"faces": {"1": "cloak balanced"}}, 403),
+                ({"default": "keep"}, 400), ({"default": "cloak balanced"}, 400), ({"regions": [{"x": 0, "y": 0, "width": 5}]}, 400),
                 ({"regions": [{**area, "x": 900}]}, 400), ({"regions": [{**area, "y": -6}]}, 400),
                 ({"regions": [area] * 201}, 400)):
             answer = client.post(below(media, "/preview"), json={"choices": choices})

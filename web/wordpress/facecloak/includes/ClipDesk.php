@@ -57,7 +57,26 @@ final class ClipDesk
             'tracks' => self::with_names($plan['tracks'] ?? [], 'pictures'),
             'moments' => self::with_names($plan['moments'] ?? [], 'picture'),
         ];
-        return array_merge($document, $this->rendered($record));
+        $document = array_merge($document, $this->rendered($record));
+        $document['decided'] = self::decided($record, $document['preview']['choices'] ?? $record->choices ?? []);
+        return $document;
+    }
+
+    /**
+     * What was decided last. About tracks only where it was about those of this plan: in another one the same number may
+     * be somebody else.
+     *
+     * @param array<string, mixed> $choices
+     * @return array{tracks: \stdClass, regions: array<int, array<string, mixed>>, audio: string}
+     */
+    private static function decided(Record $record, array $choices): array
+    {
+        $is_this_plan = ($choices['plan'] ?? '') === $record->plan_job;
+        return [
+            'tracks' => (object) ($is_this_plan ? $choices['tracks'] ?? [] : []),
+            'regions' => $choices['regions'] ?? [],
+            'audio' => $choices['audio'] ?? 'keep',
+        ];
     }
 
     /** Has the service look at the clip again, for when it has deleted what it knew. */
@@ -84,7 +103,10 @@ final class ClipDesk
         if ($plan === null || $plan['state'] !== 'done') {
             throw self::odd(__('The service does not know the people in this clip.', 'facecloak'), 409);
         }
-        $choices = $this->checked($given, $plan) + ['container' => self::container($record)];
+        $choices = $this->checked($given, $plan) + [
+            'container' => self::container($record),
+            'plan' => $record->plan_job,
+        ];
         $choices['keep'] = array_map('intval', array_keys($choices['tracks'], 'keep', true));
         $source = $this->plugin->review->source($record);
         $job = $this->plugin->client->start_video($source, $record->name, [

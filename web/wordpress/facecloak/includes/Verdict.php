@@ -87,7 +87,7 @@ final class Verdict
      * Where the second look at a written clip saw what may be an uncovered face.
      *
      * @param array<string, mixed>|null $report
-     * @return array<int, array{from_s: float, to_s: float, from: string, to: string}>
+     * @return array<int, array{from_s: float, to_s: float, from: string, to: string, box: float[]}>
      */
     public static function found_again(?array $report): array
     {
@@ -97,6 +97,7 @@ final class Verdict
                 'to_s' => (float) $leak['last_s'],
                 'from' => self::time_code((float) $leak['first_s']),
                 'to' => self::time_code((float) $leak['last_s']),
+                'box' => array_map('floatval', $leak['box'] ?? [0, 0, 0, 0]),
             ];
         }, $report['leaks'] ?? []);
     }
