@@ -58,7 +58,7 @@ def pictures(portrait, tmp_path_factory):
         hidden.update({(name, canary.name): canary for canary in planted.canaries})
 
     plant("plain.jpg", (900, 640), "JPEG")
-    plant("huge.jpg", (2700, 1800), "JPEG")  # WordPress scales what is over 2560, and keeps the original beside
+    plant("huge.jpg", (2600, 1000), "JPEG")  # WordPress scales what is over 2560, and keeps the original beside
     plant("drawn.png", (700, 500), "PNG")
     plant("small.webp", (640, 480), "WEBP")
     plant("phone.heic", (640, 480), "HEIF")

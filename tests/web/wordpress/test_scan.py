@@ -12,6 +12,7 @@ from PIL import Image
 
 from evaluation import canaries
 
+from ..browser.conftest import chromium, visit  # noqa: F401 - fixtures
 from .photos import march
 
 # What each holds; exiftool says the same of them in `test_crawler`
@@ -156,3 +157,17 @@ def test_without_a_service_nothing_is_begun(site):
     with site.client("administrator") as client:
         answer = client.post("/wp-json/facecloak/v1/scan", json={"do": "start"})
     assert answer.status_code == 409 and "Nothing was scanned" in answer.json()["message"]
+
+
+def test_the_page_scans_and_shows_what_was_found(library, visit):  # noqa: F811 - a fixture
+    site, ids = library
+    page = visit(site.url)
+    page.context.add_cookies(site.cookies("administrator"))
+    page.goto(f"{site.url}/wp-admin/upload.php?page=facecloak-scan")
+    assert "was not scanned yet" in page.inner_text("#facecloak-scan")
+    assert "Nothing was found yet" in page.inner_text("table")
+    page.click("#facecloak-scan [data-do=start]")
+    page.wait_for_selector("#facecloak-scan[data-state=done]")
+    page.wait_for_selector("td:has-text('2 clear faces')")
+    assert page.locator("tbody tr").count() == 3 and "4 of 4 looked at, 3 listed" in page.inner_text("#facecloak-scan")
+    assert page.is_enabled("#facecloak-scan [data-do=start]") and page.is_disabled("#facecloak-scan [data-do=stop]")

@@ -1,4 +1,7 @@
-"""Runs a command that ends when the process which started it does, however that ends: with_parent.py COMMAND ..."""
+"""Runs a command that ends when the process which started it does, however that ends: with_parent.py COMMAND ...
+
+To be started as the leader of a group of its own; at the end everything in that is killed, this too.
+"""
 
 import os
 import signal
@@ -7,22 +10,17 @@ import sys
 import threading
 
 
-def main() -> int:
+def main() -> None:
     child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
-    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
 
     def end() -> None:
         sys.stdin.buffer.read()  # until nobody holds the other end
-        child.terminate()
-        try:
-            child.wait(10)
-        except subprocess.TimeoutExpired:
-            pass
-        os.killpg(0, signal.SIGKILL)  # PHP's server leaves its own processes behind
+        os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=end, daemon=True).start()
-    return child.wait()
+    child.wait()
+    os.killpg(0, signal.SIGKILL)  # PHP's server leaves its own processes behind
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -16,6 +16,7 @@ switch_theme('rig');
 update_option('permalink_structure', '/%postname%/');
 update_option('timezone_string', 'UTC');
 update_option('comment_moderation', '1');
+update_option('show_avatars', ''); // they come from elsewhere
 foreach (get_posts(['post_type' => 'any', 'post_status' => 'any', 'numberposts' => -1]) as $facecloak_post) {
     wp_delete_post($facecloak_post->ID, true);
 }
