@@ -15,6 +15,7 @@ final class Plugin
         'intake' => 'Intake',
         'attachments' => 'Attachments',
         'uploads' => 'Uploads',
+        'attached' => 'Attached',
         'queue' => 'Queue',
         'review' => 'Review',
         'gate' => 'Gate',
@@ -43,6 +44,7 @@ final class Plugin
     public Intake $intake;
     public Attachments $attachments;
     public Uploads $uploads;
+    public Attached $attached;
     public Queue $queue;
     public Review $review;
     public Gate $gate;
