@@ -111,7 +111,8 @@
 
         const box = ({ number, box: where }) => el(fc.Box, {
             key: number, box: where, size, number, how: choice.faces[number], isLit: lit === number,
-            isShort: count > FEW, title: `${faceName(number)}: ${fc.labels()[choice.faces[number]]}`, onClick: () => turn(number),
+            isShort: count > FEW, title: `${faceName(number)}: ${fc.labels()[choice.faces[number]]}`,
+            onClick: () => turn(number),
         });
         const row = ({ number, box: where }) => el('fieldset', {
             key: number, className: 'facecloak-row', 'data-face': number,
