@@ -23,7 +23,7 @@
     function Unknown({ words, isBusy, onLook }) {
         return el('section', { className: 'facecloak-card' },
             el('p', { className: 'facecloak-box facecloak-look' }, el('strong', null, words)),
-            el('button', { type: 'button', className: 'button button-primary', disabled: isBusy, onClick: onLook },
+            fc.button({ className: 'button button-primary', disabled: isBusy, onClick: onLook },
                 __('Have it looked at now', 'facecloak')),
             isBusy && el(wp.components.Spinner));
     }
@@ -35,17 +35,19 @@
             const timer = setTimeout(onLook, POLL_MS);
             return () => clearTimeout(timer);
         }, [media]);
+        // What is in work would only be begun again
+        const isStuck = media.state === 'failed' || media.attempts > 0 || Boolean(media.error);
         return el('section', { className: 'facecloak-card' },
             el('p', { className: 'facecloak-box facecloak-look' }, el('strong', null, media.words)),
             media.error && el('p', null, media.error),
-            media.state === 'waiting' && media.attempts === 0 && el('p', null,
+            !isStuck && el('p', null,
                 __('It is in work, or next. This page shows it when it is done.', 'facecloak')),
-            media.next_try && media.attempts > 0 && el('p', null, sprintf(
+            isStuck && media.next_try && el('p', null, sprintf(
                 /* translators: %s: date and time */
                 __('It is tried again by itself after %s.', 'facecloak'), media.next_try)),
             el('p', null, __('The original lies in the quarantine, where nobody can fetch it. Posts that use this file '
                 + 'cannot be published.', 'facecloak')),
-            el('button', { type: 'button', className: 'button button-primary', disabled: isBusy, onClick: onRetry },
+            isStuck && fc.button({ className: 'button button-primary', disabled: isBusy, onClick: onRetry },
                 __('Try again now', 'facecloak')),
             isBusy && el(wp.components.Spinner));
     }
