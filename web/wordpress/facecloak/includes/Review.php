@@ -20,6 +20,7 @@ final class Review
     /** States in which something may be approved. In `waiting` and `failed` there is only a placeholder. */
     private const OPEN = [Record::UNREVIEWED, Record::REVIEWED, Record::SUGGESTED, Record::UNCHECKED];
     private const LONGEST_REASON = 1000;
+    private const LONGEST_S = 600;
     /** Overlap of the face that was listed with the face that was treated, from which they are the same one. */
     private const SAME_FACE = 0.5;
 
@@ -58,7 +59,7 @@ final class Review
                 'sha256' => $record->in_sha256,
                 'metadata' => $this->plugin->settings->metadata(),
                 'no_face' => 'clean',
-            ], $to);
+            ], $to, $this->patience($checked['faces']));
             $report = is_array($job['report'] ?? null) ? $job['report'] : [];
             $this->check_same_faces($record, $checked['faces'], $report);
             return $this->keep_preview($record, $to, $report, $checked);
@@ -327,6 +328,21 @@ final class Review
             'why_reason' => $this->why_reason($report),
             'disclosure' => isset($this->plugin->disclosure) ? $this->plugin->disclosure->line($report) : '',
         ];
+    }
+
+    /**
+     * Seconds to wait for the service: a cover is a matter of a moment, a cloak is not.
+     *
+     * @param array<string, string> $faces
+     */
+    private function patience(array $faces): int
+    {
+        $cloaks = count(array_intersect($faces, Choices::CLOAKS));
+        $seconds = min((1 + $cloaks) * $this->plugin->settings->timeout_s(), self::LONGEST_S);
+        if (function_exists('set_time_limit')) {
+            @set_time_limit($seconds + 60);
+        }
+        return $seconds;
     }
 
     /** @throws Refused */
