@@ -15,7 +15,7 @@ from PIL import Image
 
 from evaluation import canaries
 
-from ..clip_maker import two_faces
+from ..clip_maker import run_ffmpeg, two_faces
 from .crawler import crawl, search
 
 TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "heic": "image/heic"}
@@ -112,6 +112,10 @@ def test_nothing_untouched_can_be_fetched_under_enforce(guarded, engine, picture
     ids = hand_in(site, pictures, "plain.jpg", "huge.jpg", "drawn.png", "small.webp", "phone.heic", "turned.jpg")
     clip = two_faces(portrait, tmp_path / "march.mp4", words=("-metadata", "location=+48.8584+002.2945/"))
     ids["march.mp4"] = site.media(clip.read_bytes(), "march.mp4", media_type="video/mp4")["id"]
+    nobody = tmp_path / "nobody.mp4"
+    run_ffmpeg("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=1", "-pix_fmt", "yuv420p", "-metadata",
+               "location=+48.8584+002.2945/", str(nobody))
+    site.media(nobody.read_bytes(), "nobody.mp4", media_type="video/mp4")
     site.php("Facecloak\\Plugin::instance()->intake->adopt($id); return null;", id=before, is_admin=True)
     edit_in_the_media_library(site, ids["plain.jpg"])
     edit_in_the_block_editor(site, ids["drawn.png"])
@@ -121,7 +125,8 @@ def test_nothing_untouched_can_be_fetched_under_enforce(guarded, engine, picture
     finish_background_work(site)
     found = crawl(site)
     names = {one.url.rsplit("/", 1)[1] for one in found}
-    assert {"plain.jpg", "huge-scaled.jpg", "drawn.png", "small.webp", "phone.jpg", "before.jpg", "march.mp4"} <= names
+    assert {"plain.jpg", "huge-scaled.jpg", "drawn.png", "small.webp", "phone.jpg", "before.jpg", "march.mp4",
+            "nobody.mp4"} <= names
     assert len(found) > 30
     findings = search(found, pictures[1], nets, tmp_path / "files")
     assert not findings, summary(findings)
