@@ -145,7 +145,7 @@ final class MediaInContent
             }
             if (is_string($key) && Pattern::has(self::ID_KEYS, $key)) {
                 foreach ((array) $value as $id) {
-                    if (is_int($id) || (is_string($id) && ctype_digit($id))) {
+                    if (is_numeric($id)) {
                         $this->add((int) $id);
                     }
                 }
@@ -176,8 +176,9 @@ final class MediaInContent
 
     private function look_at_shortcodes(string $content, int $post): void
     {
-        // Not by the names of registered shortcodes: a plugin that comes back tomorrow brings its own back
-        foreach (Pattern::all('/\[([a-z][\w-]*)((?:\s[^\]]*)?)\]/i', $content) as $match) {
+        // Not by the names of registered shortcodes: a plugin that comes back tomorrow brings its own back. After the
+        // name, WordPress takes anything for a space.
+        foreach (Pattern::all('/\[([\w-]+)((?:[^\w\]-][^\]]*)?)\]/', $content) as $match) {
             $attributes = shortcode_parse_atts(rtrim($match[2], ' /'));
             $attributes = is_array($attributes) ? $attributes : [];
             foreach (self::SHORTCODE_KEYS as $key) {

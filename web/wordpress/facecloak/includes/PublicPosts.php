@@ -58,7 +58,7 @@ final class PublicPosts
         $rows = $wpdb->get_results($wpdb->prepare(
             "SELECT ID, post_type, post_status FROM {$wpdb->posts} WHERE post_type <> 'revision'"
             . ' AND post_content REGEXP %s',
-            '"ref":[[:space:]]*"?' . $block . '[^0-9]'
+            '"ref"[[:space:]]*:[[:space:]]*"?' . $block . '[^0-9]'
         ));
         if ($rows === null || $wpdb->last_error !== '') {
             return true; // nobody knows

@@ -160,7 +160,11 @@ final class UploadsAddress
             },
             $text
         );
-        $plain = rawurldecode(html_entity_decode(str_replace('\\/', '/', $json), ENT_QUOTES | ENT_HTML5, 'UTF-8'));
+        // Browsers need no semicolon after the number of a letter
+        $closed = Pattern::replace('/&#(x[0-9a-f]+|[0-9]+);?/i', static function (array $match): string {
+            return '&#' . $match[1] . ';';
+        }, str_replace('\\/', '/', $json));
+        $plain = rawurldecode(html_entity_decode($closed, ENT_QUOTES | ENT_HTML5, 'UTF-8'));
         // In an address, browsers leave out line breaks and take a backslash for a slash
         $quoted = Pattern::all('/\b(?:src|href|poster|data)\s*=\s*(?|"([^"]*)"|\'([^\']*)\')/i', $plain);
         $addresses = implode(' ', str_replace(["\t", "\r", "\n"], '', array_column($quoted, 1)));
