@@ -118,7 +118,7 @@ final class SettingsPage
     {
         $given = is_array($given) ? $given : [];
         $old = $this->plugin->settings->policy();
-        $address = trim((string) ($given['address'] ?? ''));
+        $address = is_string($given['address'] ?? null) ? trim($given['address']) : '';
         $problem = $address === '' ? null : Settings::address_problem($address);
         if ($problem !== null) {
             $this->complain($problem . ' ' . __('The old address was kept.', 'facecloak'));
