@@ -314,8 +314,8 @@ def _served(folder: Path, options: Sequence[str]) -> Iterator[str]:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        configuration = (PARTS / "wp-config.php").read_text().replace("'URL'", f"'{url}'")
-        (folder / "htdocs" / "wp-config.php").write_text(configuration)
+        config = (PARTS / "wp-config.php").read_text().replace("'URL'", f"'{url}'")
+        (folder / "htdocs" / "wp-config.php").write_text(config)
         command = ["php", *options, "-S", f"127.0.0.1:{port}", "-t", str(folder / "htdocs"), str(folder / "router.php")]
         with open(folder / "php.log", "wb") as log, \
                 _process(command, log, {**_environment(), "PHP_CLI_SERVER_WORKERS": "4"}) as process:

@@ -74,6 +74,7 @@ final class Attached
     public function metadata_of($metadata, $id)
     {
         $stored = isset($this->adopted[(int) $id]) ? wp_get_attachment_metadata((int) $id, true) : false;
+        unset($this->adopted[(int) $id]);  // only the one who was interrupted; sizes may be made anew later
         return is_array($stored) ? $stored : $metadata;
     }
 
