@@ -204,7 +204,8 @@ class Newsroom:
         """Hands in a file that must be taken, and returns the attachment as REST tells it."""
         answer = self.upload(*arguments, **more)
         assert answer.status_code == 201, f"{answer.status_code} {answer.text[:2000]}"
-        return answer.json()
+        told: dict[str, Any] = answer.json()
+        return told
 
     # --- between tests ----------------------------------------------------------------------------------------------
 
@@ -287,7 +288,8 @@ def _install(one: Newsroom) -> dict[str, Any]:
     _, mark, value = run.stdout.rpartition("\x00facecloak-value:")
     if run.returncode or not mark:
         raise Failed("\n".join(["WordPress is not installed:", run.stdout[-3000:], run.stderr[-3000:], *one.errors]))
-    return json.loads(value)
+    made: dict[str, Any] = json.loads(value)
+    return made
 
 
 @contextmanager
@@ -319,7 +321,7 @@ def _served(folder: Path, options: Sequence[str]) -> Iterator[str]:
         command = ["php", *options, "-S", f"127.0.0.1:{port}", "-t", str(folder / "htdocs"), str(folder / "router.php")]
         with open(folder / "php.log", "wb") as log, \
                 _process(command, log, {**_environment(), "PHP_CLI_SERVER_WORKERS": "4"}) as process:
-            with contextlib.suppress(Failed if attempt < 4 else ()):  # somebody else took the port meanwhile
+            with contextlib.suppress(*[Failed] if attempt < 4 else []):  # somebody else took the port meanwhile
                 _wait(functools.partial(_connects, port), "PHP's server", folder / "php.log", process)
                 yield url
                 return
