@@ -12,6 +12,7 @@ import re
 import xmlrpc.client
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import pytest
 
@@ -156,9 +157,11 @@ TABLE: dict[tuple[str, str, str], list[str]] = {}
 
 @pytest.fixture
 def left_with_the_service(service):
-    """Jobs whose numbers the plugin never learnt, as answers were cut: only their deadline ends them."""
+    """Jobs whose numbers the plugin never learnt, as answers were cut: only their deadline ends them, and soon."""
     yield
     for job in service.client.get("/v1/jobs").json()["jobs"]:
+        created, expires = (datetime.fromisoformat(job[name].replace("Z", "+00:00")) for name in ("created", "expires"))
+        assert (expires - created).total_seconds() <= 45 + 60 + 1, job
         service.client.delete(f"/v1/jobs/{job['id']}")
 
 

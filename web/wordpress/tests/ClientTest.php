@@ -270,10 +270,34 @@ final class ClientTest extends TestCase
         $this->protect();
         $this->assertSame('photo', $parts['file']->getPostFilename());
         $this->assertSame($this->photo, $parts['file']->getFilename());
+        $this->assertSame('63', $parts['keep_s'], 'seconds of patience, and a minute');
         $this->assertSame(
             ['default' => 'redact solid', 'no_face' => 'clean', 'metadata' => 'strip'],
             json_decode($parts['options'], true)
         );
+    }
+
+    public function test_a_service_that_keeps_nothing_that_long_is_asked_again(): void
+    {
+        $this->service();
+        $good = Stage::$answers[0];
+        $refused = static function (): array {
+            $problem = ['code' => 'invalid', 'detail' => 'keep_s is 63'];
+            return self::answer($problem, 422, 'application/problem+json');
+        };
+        $limits = static function (int $keep_s): callable {
+            return static function () use ($keep_s): array {
+                return self::answer(
+                    ['max_upload_bytes' => 1, 'max_pixels' => 1, 'max_clip_bytes' => 1, 'keep_s' => $keep_s]
+                );
+            };
+        };
+        Stage::$answers = [$refused, $limits(20), $good];
+        $this->assertSame([60, 40], $this->protect()['size']);
+        // Where that was not the reason, it is not sent twice
+        Stage::$answers = [$refused, $limits(3600), $good];
+        $this->expectException(Unreachable::class);
+        $this->protect();
     }
 
     /** @return array<string, mixed> */

@@ -69,7 +69,9 @@ final class Answers
             return new Rejected($code, $words);
         }
         /* translators: %s: what the service says */
-        return new Unreachable(sprintf(__('The facecloak service could not do it: %s', 'facecloak'), $words));
+        $later = new Unreachable(sprintf(__('The facecloak service could not do it: %s', 'facecloak'), $words));
+        $later->problem_code = $code;
+        return $later;
     }
 
     /**

@@ -21,6 +21,8 @@ final class Client
     private const LONGEST_WAIT_S = 60;
     private const QUICK_S = 10;
     private const SHORTEST_S = 0.1;
+    /** A photo is with the service so much longer at most than we wait for it. */
+    private const KEEP_SPARE_S = 60;
     /** For a file of 2 GB over a slow line; a job in the background has nobody waiting. */
     private const CLIP_S = 1800;
 
@@ -227,9 +229,12 @@ final class Client
      */
     private function done(string $kind, string $file, array $options, ?int $seconds, callable $take): array
     {
-        $until = microtime(true) + ($seconds ?? $this->settings->timeout_s());
-        // The answer comes at once, with the id: what waits too long can be stopped then
-        $job = $this->handed_in($kind, ['file', $file, 'photo'], $options, [], $until);
+        $patience = $seconds ?? $this->settings->timeout_s();
+        $until = microtime(true) + $patience;
+        // The answer comes at once, with the id: what waits too long can be stopped then. Where it gets lost, nobody
+        // can, and the photo stays with the service until its deadline
+        $keep = $patience + self::KEEP_SPARE_S;
+        $job = $this->handed_in($kind, ['file', $file, 'photo'], $options, ['keep_s' => (string) $keep], $until);
         try {
             while (!Answers::is_finished($job)) {
                 $left = $until - microtime(true);
@@ -260,12 +265,23 @@ final class Client
     {
         // PHP has no empty object but this
         $options = $options === [] ? new \stdClass() : $options;
-        $fields += ['kind' => $kind, 'options' => (string) wp_json_encode($options)];
-        $request = ['fields' => $fields, 'seconds' => $until - microtime(true)];
+        $request = [
+            'fields' => $fields + ['kind' => $kind, 'options' => (string) wp_json_encode($options)],
+            'seconds' => $until - microtime(true),
+        ];
         if ($file !== null) {
             $request['file'] = $file;
         }
-        $job = Answers::job($this->asked('POST', '/v1/jobs', $request), $kind);
+        try {
+            $job = Answers::job($this->asked('POST', '/v1/jobs', $request), $kind);
+        } catch (Unreachable $refused) {
+            $keep = $refused->problem_code === 'invalid' ? (int) ($fields['keep_s'] ?? 0) : 0;
+            if ($keep === 0 || $keep <= $this->limits()['keep_s']) {
+                throw $refused;
+            }
+            unset($fields['keep_s']);  // it keeps nothing that long, so its own deadline is sooner
+            return $this->handed_in($kind, $file, (array) $options, $fields, $until);
+        }
         return $job['state'] === 'failed' ? $this->ended_well($job) : $job;
     }
 

@@ -9,4 +9,6 @@ namespace Facecloak;
  */
 final class Unreachable extends \Exception
 {
+    /** The code of the problem where the service has named one: `invalid`, `too-many-jobs`, ... */
+    public string $problem_code = '';
 }
