@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +44,15 @@ def records(site, columns="state"):
 def work(site):
     site.sql("UPDATE wp_facecloak_media SET next_try = '2000-01-01 00:00:00' WHERE next_try IS NOT NULL")
     site.cron("facecloak_work")
+
+
+def heic(photo):
+    import pillow_heif
+    from PIL import Image
+    pillow_heif.register_heif_opener()
+    data = io.BytesIO()
+    Image.open(io.BytesIO(photo)).save(data, "HEIF")
+    return data.getvalue()
 
 
 def only_safe(site):
@@ -103,11 +114,53 @@ def test_what_passes_by_the_prefilters_lies_where_nobody_can_guess(guarded):
     path = php(site, BITS, march(1), first="""
         remove_filter('wp_handle_upload', [Facecloak\\Plugin::instance()->uploads, 'after_move'], PHP_INT_MIN);""")
     folder = path.split("/")[-2]
-    assert len(folder) == len("facecloak-") + 32 and folder.startswith("facecloak-")
+    assert len(folder) == len(".facecloak-") + 32 and folder.startswith(".facecloak-")
     assert (site.uploads / path.split("uploads/")[1]).parent.stat().st_mode & 0o077 == 0
+    # What a request that was cut off has left is swept, in whatever month it lies
+    old = site.uploads / "2015" / "03" / folder
+    old.parent.mkdir(parents=True)
+    (site.uploads / path.split("uploads/")[1]).parent.rename(old)
+    os.utime(old, (0, 0))
+    site.cron("facecloak_retention")
+    assert not old.exists()
     taken = php(site, BITS, march(2))
     assert taken.split("/")[-1] == "march.jpg" and "facecloak-" not in taken
     assert php(site, BITS, march(3), name="march.exe") != taken
+
+
+OWN_ACTION = """
+    $path = wp_tempnam($name);
+    file_put_contents($path, base64_decode($bytes));
+    $seen = [];
+    add_filter('pre_move_uploaded_file', function ($moved, $file) use (&$seen) {
+        $seen[] = base64_encode(file_get_contents($file['tmp_name']));
+        return $moved;
+    }, 10, 2);
+    $file = ['name' => $name, 'tmp_name' => $path, 'type' => 'image/jpeg', 'size' => filesize($path), 'error' => 0];
+    $made = wp_handle_upload($file, ['action' => 'of_another_plugin', 'test_form' => false]);
+    return [$made['error'] ?? '', basename($made['file'] ?? ''), $made['type'] ?? '', $seen];"""
+
+
+def test_an_action_of_another_plugin_is_no_way_in(guarded, proxy):
+    """WordPress then asks other prefilters; the file must be safe before it is under its name in uploads."""
+    import base64
+    site = guarded("enforce")
+    error, name, kind, seen = php(site, OWN_ACTION, march(1))
+    assert (error, name, kind) == ("", "march.jpg", "image/jpeg") and len(seen) == 1
+    assert not shows_faces(base64.b64decode(seen[0])) and records(site) == [["unreviewed"]]
+    assert php(site, OWN_ACTION, heic(march(2)), name="phone.heic")[:3] == ["", "phone.jpg", "image/jpeg"]
+    # A prefilter that comes after ours, and puts something else in its place
+    swap = """add_filter('wp_handle_sideload_prefilter', function ($file) use ($other) {
+        file_put_contents($file['tmp_name'], base64_decode($other));
+        return $file;
+    }, PHP_INT_MAX);"""
+    php(site, SIDELOAD, march(3), first=swap, other=base64.b64encode(march(4)).decode())
+    only_safe(site)
+    assert march(4) in [path.read_bytes() for path in site.kept]
+    before = site.files
+    proxy.mode = "down"
+    error, name, _, _ = php(site, OWN_ACTION, march(5), name="late.jpg")
+    assert "not uploaded" in error and not name and site.files == before
 
 
 # --- known bytes --------------------------------------------------------------------------------------------------
@@ -197,19 +250,12 @@ def test_kinds_of_files(guarded, policy):
 
 
 def test_pictures_of_telephones_become_jpegs_and_wait_for_nobody(guarded, proxy):
-    import io
-
-    import pillow_heif
-    from PIL import Image
-    pillow_heif.register_heif_opener()
-    data = io.BytesIO()
-    Image.open(io.BytesIO(march(1))).save(data, "HEIF")
     site = guarded("require")
-    made = site.media(data.getvalue(), "phone.heic", media_type="image/heic")
+    made = site.media(heic(march(1)), "phone.heic", media_type="image/heic")
     assert made["mime_type"] == "image/jpeg" and made["source_url"].endswith("/phone.jpg")
     only_safe(site)
     proxy.mode = "down"
-    refused = site.upload(data.getvalue(), "later.heic", media_type="image/heic")
+    refused = site.upload(heic(march(1)), "later.heic", media_type="image/heic")
     assert refused.status_code >= 400 and "stand in" in refused.json()["message"]
     assert len(site.kept) == 1 and not [path for path in site.files if "later" in path.name]
 

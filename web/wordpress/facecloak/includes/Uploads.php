@@ -7,8 +7,9 @@ namespace Facecloak;
 /**
  * Where files enter WordPress.
  *
- * Both prefilters see them before they are in the docroot. `wp_handle_upload` catches what passes by them; files of
- * wp_upload_bits() (XML-RPC) lie in a folder with a name that nobody can guess until then.
+ * Both prefilters see them before they are in the docroot, and so does `pre_move_uploaded_file`, by which files come that
+ * a plugin uploads with an action of its own, or has changed since. `wp_handle_upload` catches what passes by all of them;
+ * files of wp_upload_bits() (XML-RPC) lie in a folder with a name that nobody can guess until then.
  */
 final class Uploads
 {
@@ -16,6 +17,8 @@ final class Uploads
 
     /** @var array<string, int> hash of bytes that were let in by this request => id of the record, or 0 */
     private array $made = [];
+    /** @var array<string, string> path under uploads where a file was to go => why it was not let in */
+    private array $refused = [];
     /** Folder under uploads with a secret name; '' where no file is on its way. */
     private string $hidden = '';
 
@@ -28,6 +31,7 @@ final class Uploads
     {
         add_filter('wp_handle_upload_prefilter', [$this, 'before_upload'], PHP_INT_MAX);
         add_filter('wp_handle_sideload_prefilter', [$this, 'before_sideload'], PHP_INT_MAX);
+        add_filter('pre_move_uploaded_file', [$this, 'before_move'], PHP_INT_MIN, 4);
         add_filter('wp_upload_bits', [$this, 'before_bits'], PHP_INT_MAX);
         // Before anybody else makes copies of what is there
         add_filter('wp_handle_upload', [$this, 'after_move'], PHP_INT_MIN);
@@ -73,6 +77,32 @@ final class Uploads
     }
 
     /**
+     * Right before the file gets into uploads. WordPress has no words for a refusal here, so an empty file goes there,
+     * which `after_move` takes away with ours.
+     *
+     * @param mixed $moved null: nobody has moved it yet
+     * @param array<string, mixed> $file
+     * @param string $path
+     * @param string $type
+     * @return mixed
+     */
+    public function before_move($moved, $file, $path, $type)
+    {
+        $from = is_array($file) ? (string) ($file['tmp_name'] ?? '') : '';
+        if ($moved !== null || !is_file($from) || $this->made_as($from) !== null) {
+            return $moved;
+        }
+        try {
+            $this->remember($this->plugin->intake->admit($from, basename((string) $path), (string) $type));
+            return null;
+        } catch (\Throwable $thrown) {
+            @unlink($from);
+            $this->refused[(string) $path] = $this->words_of($thrown);
+            return @touch((string) $path);
+        }
+    }
+
+    /**
      * wp_upload_bits() has no filter between the choice of a name and the writing, so the name gets a folder that
      * nobody can guess. What cannot be taken anyway is never written.
      *
@@ -100,10 +130,8 @@ final class Uploads
                 @unlink($path);
             }
             $this->hide((string) ($upload['time'] ?? ''));
-        } catch (Refused $refused) {
-            return $refused->getMessage();
         } catch (\Throwable $thrown) {
-            return $this->own_words($thrown);
+            return $this->words_of($thrown);
         }
         return $upload;
     }
@@ -122,14 +150,22 @@ final class Uploads
         }
         $is_hidden = $this->hidden !== '' && dirname($path) === $this->hidden;
         try {
-            if (!$is_hidden && isset($this->made[(string) hash_file('sha256', $path)])) {
-                return $upload;  // a prefilter has seen to it
+            if (isset($this->refused[$path])) {
+                throw new Refused($this->refused[$path]);
             }
-            $record = $this->plugin->intake->admit($path, basename($path), (string) ($upload['type'] ?? ''));
-            if ($record !== null) {
-                $this->made[$record->out_sha256] = $record->id;
+            $id = $is_hidden ? null : $this->made_as($path);
+            if ($id !== null) {
+                // Seen to before it was here, perhaps when its ending was chosen already
+                $record = $this->plugin->records->find($id);
+                if ($record === null || !$record->is_made()) {
+                    return $upload;
+                }
+                $name = Media::name_for(basename($path), $record->mime);
+            } else {
+                $record = $this->plugin->intake->admit($path, basename($path), (string) ($upload['type'] ?? ''));
+                $this->remember($record);
+                $name = $record !== null ? $record->name : basename($path);
             }
-            $name = $record !== null ? $record->name : basename($path);
             if ($is_hidden || $name !== basename($path)) {
                 $upload = $this->renamed($upload, $is_hidden ? dirname($this->hidden) : dirname($path), $name);
             } elseif ($record !== null) {
@@ -141,8 +177,9 @@ final class Uploads
             return $upload;
         } catch (\Throwable $thrown) {
             @unlink($path);
-            return ['error' => $thrown instanceof Refused ? $thrown->getMessage() : $this->own_words($thrown)];
+            return ['error' => $this->words_of($thrown)];
         } finally {
+            unset($this->refused[$path]);
             if ($is_hidden) {
                 @unlink($path);
                 @rmdir($this->hidden);
@@ -162,19 +199,41 @@ final class Uploads
         return $this->plugin->settings->is_active() ? [] : $sizes;
     }
 
-    /** Removes folders of files that never arrived, because the request ended while they were written. */
+    /**
+     * Removes files that never arrived, because the request ended while they were written: folders of ours with a file
+     * in them, and safe copies that did not get their name. They may lie in the folder of any month.
+     */
     public function sweep(): void
     {
-        $now = (string) wp_upload_dir(null, false)['path'];
-        $before = (string) wp_upload_dir(gmdate('Y/m', time() - DAY_IN_SECONDS), false)['path'];
-        foreach (array_unique([$now, $before]) as $folder) {
-            foreach ((array) glob($folder . '/facecloak-*', GLOB_ONLYDIR) as $hidden) {
-                $is_old = time() - (int) @filemtime((string) $hidden) > HOUR_IN_SECONDS;
-                if ($is_old && preg_match('#/facecloak-[0-9a-f]{32}$#D', (string) $hidden) === 1) {
-                    array_map('unlink', (array) glob($hidden . '/*'));
-                    @rmdir((string) $hidden);
+        $uploads = wp_upload_dir(null, false);
+        $base = addcslashes((string) $uploads['basedir'], '*?[\\');
+        $now = addcslashes((string) $uploads['path'], '*?[\\');
+        foreach (array_unique([$now, $base, "$base/*", "$base/*/*"]) as $folder) {
+            foreach ((array) glob($folder . '/.facecloak-*') as $path) {
+                $is_old = time() - (int) @filemtime((string) $path) > HOUR_IN_SECONDS;
+                if (!$is_old || preg_match('#/\.facecloak-[0-9a-f]{16,32}$#D', (string) $path) !== 1) {
+                    continue;
+                }
+                if (is_dir((string) $path)) {
+                    array_map('unlink', (array) glob(addcslashes((string) $path, '*?[\\') . '/*'));
+                    @rmdir((string) $path);
+                } else {
+                    @unlink((string) $path);
                 }
             }
+        }
+    }
+
+    /** What `made` says of these bytes; null where this request has not seen to them. */
+    private function made_as(string $path): ?int
+    {
+        return $this->made === [] ? null : $this->made[(string) hash_file('sha256', $path)] ?? null;
+    }
+
+    private function remember(?Record $record): void
+    {
+        if ($record !== null) {
+            $this->made[$record->out_sha256] = $record->id;
         }
     }
 
@@ -190,18 +249,16 @@ final class Uploads
         $path = (string) $file['tmp_name'];
         try {
             $record = $this->plugin->intake->admit($path, (string) $file['name'], (string) ($file['type'] ?? ''));
+            $this->remember($record);
             if ($record !== null) {
-                $this->made[$record->out_sha256] = $record->id;
                 $file['name'] = $record->name;
                 $file['type'] = $record->mime;
                 clearstatcache(true, $path);
                 $file['size'] = filesize($path);
             }
-        } catch (Refused $refused) {
-            $file['error'] = $refused->getMessage();
         } catch (\Throwable $thrown) {
             @unlink($path);
-            $file['error'] = $this->own_words($thrown);
+            $file['error'] = $this->words_of($thrown);
         }
         return $file;
     }
@@ -222,7 +279,8 @@ final class Uploads
     private function hide(string $time): void
     {
         $uploads = wp_upload_dir($time === '' ? null : $time);
-        $hidden = $uploads['path'] . '/facecloak-' . bin2hex(random_bytes(16));
+        // With a dot: servers that list folders leave such names out
+        $hidden = $uploads['path'] . '/.facecloak-' . bin2hex(random_bytes(16));
         if (!@mkdir($hidden, 0700)) {
             throw new \RuntimeException('A folder could not be made under uploads.');
         }
@@ -255,8 +313,11 @@ final class Uploads
         return $upload;
     }
 
-    private function own_words(\Throwable $thrown): string
+    private function words_of(\Throwable $thrown): string
     {
+        if ($thrown instanceof Refused) {
+            return $thrown->getMessage();
+        }
         // May name folders, so it is for the log and not for whoever uploads
         $this->plugin->log->add('trouble', 0, ['what' => Answers::words($thrown->getMessage())]);
         return __(
