@@ -17,6 +17,8 @@ final class Attached
     private array $edited = [];
     /** The attachment that WordPress makes another from. */
     private ?Record $source = null;
+    /** Whether what it is made from is what was reviewed, and not what was there before an edit. */
+    private bool $is_source_current = false;
     /** @var array<int, bool> attachments whose files were all made anew by this request */
     private array $adopted = [];
     /** @var array<int, bool> attachments that are looked at just now */
@@ -170,12 +172,19 @@ final class Attached
         if ($saved !== null || !$this->plugin->settings->is_active()) {
             return $saved;
         }
-        if (!$this->is_safe_source((int) $id)) {
+        $record = $this->plugin->records->by_attachment((int) $id);
+        if ($record === null || !$record->is_made()) {
             return false;
         }
         $saved = $image->save($filename, $mime);
         if (is_array($saved) && isset($saved['path'])) {
-            $this->edited[(string) $saved['path']] = (string) hash_file('sha256', $saved['path']);
+            $path = (string) $saved['path'];
+            $this->edited[$path] = (string) hash_file('sha256', $path);
+            if ($path === (string) get_attached_file((int) $id, true)) {
+                // With IMAGE_EDIT_OVERWRITE its name does not change, and nothing is told of it
+                $record->out_sha256 = $this->edited[$path];
+                $this->plugin->records->save($record);
+            }
         }
         return $saved;
     }
@@ -194,13 +203,21 @@ final class Attached
         if (!$is_edit || !$this->plugin->settings->is_active() || is_wp_error($response)) {
             return $response;
         }
-        if (!$this->is_safe_source((int) $found[1])) {
+        $id = (int) $found[1];
+        $record = $this->plugin->records->by_attachment($id);
+        // WordPress goes back to the largest file, also where another has taken its place since
+        $from = (string) wp_get_original_image_path($id);
+        $sha256 = is_file($from) ? (string) hash_file('sha256', $from) : '';
+        $this->is_source_current = $record !== null && $sha256 === $record->out_sha256;
+        $is_known = $this->is_source_current || $sha256 === ''
+            || in_array($sha256, $this->plugin->attachments->remembered($id), true);
+        if ($record === null || !$record->is_made() || !$is_known) {
             return new \WP_Error('facecloak_unknown', __(
                 'This picture was not changed: facecloak has not looked at it yet.',
                 'facecloak'
             ), ['status' => 403]);
         }
-        $this->source = $this->plugin->records->by_attachment((int) $found[1]);
+        $this->source = $record;
         return $response;
     }
 
@@ -256,10 +273,11 @@ final class Attached
      */
     private function another_file(Record $record, string $path): void
     {
-        $stem = preg_replace('/-(?:scaled|rotated)$/D', '', pathinfo($path, PATHINFO_FILENAME));
-        $of_same_name = (array) glob(dirname($path) . '/' . addcslashes((string) $stem, '*?[\\') . '.*');
+        $name = pathinfo($path, PATHINFO_FILENAME);
+        $stem = (string) preg_replace('/-(?:scaled|rotated)$/D', '', $name);
+        $made_from = $stem === $name ? [] : (array) glob(dirname($path) . '/' . addcslashes($stem, '*?[\\') . '.*');
         $hashes = [];
-        foreach (array_filter(array_unique(array_merge([$path], $of_same_name)), 'is_file') as $file) {
+        foreach (array_filter(array_unique(array_merge([$path], $made_from)), 'is_file') as $file) {
             $hashes[] = (string) hash_file('sha256', $file);
         }
         if ($hashes === [] || in_array($record->out_sha256, $hashes, true)) {
@@ -301,19 +319,13 @@ final class Attached
         $record->faces = null;  // where they are now, nobody knows
         $size = @getimagesize($path);
         [$record->width, $record->height] = is_array($size) ? [$size[0], $size[1]] : [0, 0];
-        if ($source->state === Record::REVIEWED) {
+        if ($source->state === Record::REVIEWED && $this->is_source_current) {
             $record->state = Record::REVIEWED;
             $record->reviewed_by = $source->reviewed_by;
             $record->reviewed_at = $source->reviewed_at;
             $record->reason = $source->reason;
         }
         return $record;
-    }
-
-    private function is_safe_source(int $id): bool
-    {
-        $record = $this->plugin->records->by_attachment($id);
-        return $record !== null && $record->is_made();
     }
 
     /**

@@ -147,7 +147,6 @@ final class Intake
         } catch (\Throwable $thrown) {
             throw new Refused($this->own_words($thrown));
         }
-        $this->plugin->attachments->delete_files($attachment);
         $record = $old ?? new Record();
         $former = $record->original;
         $record->attachment_id = $attachment;
@@ -164,10 +163,13 @@ final class Intake
         $record->faces = $record->choices = $record->verdict = null;
         $record->reviewed_by = 0;
         $record->reviewed_at = null;
+        // First of all, or nobody would know whose original it is, and it would be swept
         $this->plugin->records->save($record);
         $this->delete_original($former);
+        $this->plugin->attachments->delete_files($attachment);
+        @touch($path);  // keeps the name, which another upload would get while the service is at work
         $this->plugin->log->add('adopted', $attachment, ['name' => $record->name]);
-        return $this->adopted($record, $kind);
+        return $this->adopted($record, $kind, $path);
     }
 
     /**
@@ -318,7 +320,7 @@ final class Intake
     }
 
     /** What is done for media of uploads when they are in the quarantine. */
-    private function adopted(Record $record, string $kind): Record
+    private function adopted(Record $record, string $kind, string $path): Record
     {
         $made = $this->plugin->quarantine->temporary();
         try {
@@ -342,6 +344,7 @@ final class Intake
                 $record->mime = $type;
             } catch (Unreachable $cannot) {
                 @unlink($made);  // no file at all is better than the one that was there
+                @unlink($path);
             }
         }
         try {
