@@ -20,6 +20,7 @@ final class MediaTest extends TestCase
         $heic = "\0\0\0\x18ftypheic\0\0\0\0mif1heic" . str_repeat('x', 100);
         $webm = "\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1\x42\x82\x84webm" . str_repeat('x', 100);
         $ogg = "OggS\0\2" . str_repeat("\0", 22) . "\1\x1e\1vorbis" . str_repeat('x', 100);
+        $noise = implode('', array_map('chr', range(0, 255))) . str_repeat('xV_AV_x', 9000);
         return [
             'a photo' => ['a.jpg', $jpeg, Media::PHOTO, 'image/jpeg'],
             'a photo, whatever the browser says' => ['a.jpg', $jpeg, Media::PHOTO, 'text/plain'],
@@ -40,7 +41,13 @@ final class MediaTest extends TestCase
             'a sound in Ogg' => ['a.ogg', $ogg, Media::PLAIN, ''],
             'pictures in Ogg called a sound' => ['a.ogg', $ogg . "\x80theora", Media::ODD, ''],
             'a clip for the web' => ['a.webm', $webm, Media::CLIP, ''],
-            'pictures in Matroska called a sound' => ['a.mka', $webm . 'V_VP9', Media::ODD, ''],
+            'a long sound in Ogg, with all letters in it' => ['a.ogg', $ogg . $noise, Media::PLAIN, ''],
+            'a newer codec in Ogg called a sound' => ['a.ogg', $ogg . $noise . 'OVP80', Media::ODD, ''],
+            'a sound in Matroska' => ['a.mka', $webm . "\x86\x86A_OPUS" . $noise, Media::PLAIN, ''],
+            'pictures in Matroska called a sound' => ['a.mka', $webm . "\x86\x85V_VP9", Media::ODD, ''],
+            'a clip with the brand of a sound' => [
+                'a.m4a', $sound . str_repeat($noise, 60) . "hdlr\0\0\0\0\0\0\0\0vide" . $noise, Media::ODD, '',
+            ],
             'plain text' => ['a.txt', 'Notes of a march', Media::PLAIN, ''],
             'text that begins like a box' => ['a.txt', 'The free world and more', Media::PLAIN, ''],
             'a PDF' => ['a.pdf', "%PDF-1.7\n", Media::DOCUMENT, ''],

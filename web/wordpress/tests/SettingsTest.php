@@ -58,6 +58,8 @@ final class SettingsTest extends TestCase
     {
         Stage::$options[Settings::OPTION] = ['policy' => 'later'];
         $this->assertSame('enforce', (new Settings())->policy());
+        Stage::$options[Settings::OPTION] = false;  // what cannot be read any more
+        $this->assertSame('enforce', (new Settings())->policy());
     }
 
     public function test_cloaking_is_the_default_only_where_it_is_allowed(): void

@@ -24,8 +24,15 @@ final class Media
     private const HEIC_BRANDS = ['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1'];
     private const AUDIO_BRANDS = ['M4A ', 'M4B ', 'M4P ', 'F4A ', 'F4B '];
     private const PLAIN_TYPES = ['text/plain', 'text/csv', 'text/tab-separated-values', 'text/calendar', 'text/vtt'];
-    /** In containers of clips these announce pictures that move. */
-    private const MOVING = ["\x80theora", 'V_', "\xc0\xef\x19\xbc\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b"];
+    /** In containers of sound and of clips these announce pictures. Long enough not to be found in sound by chance. */
+    private const PICTURES = [
+        'video/mp4' => '/hdlr.{8}(?:vide|pict)/s', 'video/quicktime' => '/hdlr.{8}(?:vide|pict)/s',
+        'video/ogg' => '/\x80theora|OVP80|BBCD\x00|\x01video\x00/',
+        // The identity of a codec, with its length in one byte or in more
+        'video/x-matroska' => '/\x86(?:[\x81-\xff]|\x40.|\x20..|\x10...)V_[A-Z]/s',
+        'video/webm' => '/\x86(?:[\x81-\xff]|\x40.|\x20..|\x10...)V_[A-Z]/s',
+        'video/x-ms-wmv' => '/\xc0\xef\x19\xbc\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b/',
+    ];
 
     private const ENDINGS = [
         'image/jpeg' => ['jpg', 'jpeg', 'jpe', 'jfif'], 'image/png' => ['png'], 'image/webp' => ['webp'],
@@ -163,15 +170,14 @@ final class Media
     private static function shows_pictures(string $path, string $content): bool
     {
         $head = (string) @file_get_contents($path, false, null, 0, self::FAR);
-        if ($content === 'video/mp4' || $content === 'video/quicktime') {
-            return !in_array(substr($head, 8, 4), self::AUDIO_BRANDS, true);
+        $is_mp4 = $content === 'video/mp4' || $content === 'video/quicktime';
+        if (!isset(self::PICTURES[$content]) || $is_mp4 && !in_array(substr($head, 8, 4), self::AUDIO_BRANDS, true)) {
+            return true;
         }
-        foreach (self::MOVING as $mark) {
-            if (strpos($head, $mark) !== false) {
-                return true;
-            }
-        }
-        return !in_array($content, ['video/ogg', 'video/x-matroska', 'video/webm', 'video/x-ms-wmv'], true);
+        // MP4 may tell at its end what is in it
+        $rest = max(self::FAR, (int) @filesize($path) - self::FAR);
+        $tail = $is_mp4 ? (string) @file_get_contents($path, false, null, $rest) : '';
+        return Pattern::has(self::PICTURES[$content], $head) || Pattern::has(self::PICTURES[$content], $tail);
     }
 
     private static function by_fileinfo(string $path): string

@@ -29,6 +29,8 @@ final class Metadata
     private const THUMBNAIL_AT = 0x0201;
     private const SERIALS = [0xA431, 0xA435, 0xC62F];
     private const MOST_ENTRIES = 1000;
+    /** A photo has a few; a file made to keep the scan busy has thousands. */
+    private const MOST_BLOCKS = 200;
 
     /**
      * @return string[] of POSITION, THUMBNAIL, SERIAL
@@ -42,8 +44,10 @@ final class Metadata
         }
         $found = self::of_xmp($data) + self::of_clip($data);
         foreach (["II*\0", "MM\0*"] as $mark) {
-            for ($at = strpos($data, $mark); $at !== false; $at = strpos($data, $mark, $at + 4)) {
+            $at = strpos($data, $mark);
+            for ($left = self::MOST_BLOCKS; $at !== false && $left > 0; $left--) {
                 $found += self::of_exif($data, $at, $mark === "II*\0" ? ['v', 'V'] : ['n', 'N']);
+                $at = strpos($data, $mark, $at + 4);
             }
         }
         return array_values(array_intersect([self::POSITION, self::THUMBNAIL, self::SERIAL], array_keys($found)));
@@ -154,7 +158,7 @@ final class Metadata
     {
         $texts = '';
         $length = 0;
-        for ($at = 8; strlen($data) >= $at + 12; $at += 12 + $length) {
+        for ($at = 8; strlen($data) >= $at + 12 && strlen($texts) < self::WHOLE_BYTES; $at += 12 + $length) {
             $length = self::number($data, $at, 'N');
             $kind = substr($data, $at + 4, 4);
             if ($length < 0 || $length > strlen($data) - $at - 12) {

@@ -75,7 +75,8 @@ final class Quarantine
         $target = $this->fresh('original');
         // Within one file system no byte moves, so a full disk cannot cut it short
         $from = @stat($path);
-        $is_near = $from !== false && $from['dev'] === (stat($target) ?: ['dev' => null])['dev'];
+        // What a link leads to stays where it is, so it has to be copied
+        $is_near = $from !== false && !is_link($path) && $from['dev'] === (stat($target) ?: ['dev' => null])['dev'];
         if (!$is_near || !@rename($path, $target)) {
             $this->copied($path, $target);
             if (!@unlink($path)) {
@@ -83,7 +84,7 @@ final class Quarantine
                 throw new \RuntimeException('The original could not be moved out of ' . dirname($path) . '.');
             }
         }
-        chmod($target, 0600);
+        @chmod($target, 0600);  // not ours to change where another user has put the file there; the folder is
         clearstatcache(true, $target);
         return basename($target);
     }

@@ -226,6 +226,7 @@ final class Settings
     private function all(): array
     {
         $stored = get_option(self::OPTION, []);
-        return array_merge(self::defaults(), is_array($stored) ? $stored : []);
+        // Damaged: nobody knows what was chosen, see policy()
+        return array_merge(self::defaults(), is_array($stored) ? $stored : ['policy' => '']);
     }
 }
