@@ -91,7 +91,7 @@ class Newsroom:
     def kept(self) -> list[Path]:
         """Everything in the quarantine but what keeps servers out of it."""
         found = self.quarantine.rglob("*") if self.quarantine.is_dir() else ()
-        return sorted(path for path in found if path.is_file() and path.name not in ("index.php", ".htaccess"))
+        return sorted(path for path in found if path.is_file() and path.name not in ("index.html", ".htaccess"))
 
     # --- in WordPress -----------------------------------------------------------------------------------------------
 

@@ -134,7 +134,8 @@ def test_site_health_says_what_does_not_hold(site, guarded, proxy):
             }
         }
         return $said;"""
-    good = dict.fromkeys(("facecloak_quarantine", "facecloak_policy", "facecloak_work", "facecloak_service"), "good")
+    good = dict.fromkeys(("facecloak_quarantine", "facecloak_temporary", "facecloak_policy", "facecloak_work",
+                          "facecloak_service"), "good")
     guarded("require")
     assert site.php(ask, user=ADMIN, is_admin=True) == good
     proxy.mode = "down"
@@ -144,9 +145,10 @@ def test_site_health_says_what_does_not_hold(site, guarded, proxy):
     assert said["status"] == "critical" and "<script" not in said["description"]
     site.php("wp_clear_scheduled_hook('facecloak_work'); return null;")
     said = site.php(ask, user=ADMIN, is_admin=True, constants={
-        "FACECLOAK_QUARANTINE": str(site.docroot / "wp-content" / "kept")})
+        "FACECLOAK_QUARANTINE": str(site.docroot / "wp-content" / "kept"),
+        "WP_TEMP_DIR": str(site.docroot / "wp-content" / "tmp")})
     assert said == {**good, "facecloak_service": "critical", "facecloak_work": "critical",
-                    "facecloak_quarantine": "critical"}
+                    "facecloak_quarantine": "critical", "facecloak_temporary": "critical"}
     site.configure(policy="off")
     assert site.php(ask, user=ADMIN, is_admin=True)["facecloak_policy"] == "recommended"
 

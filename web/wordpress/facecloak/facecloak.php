@@ -2,7 +2,7 @@
 
 /**
  * Plugin Name:       facecloak
- * Description:       Covers or cloaks faces in photos and clips before they can be fetched, lets the desk review them, and keeps posts with unreviewed media from being published.
+ * Description:       Covers or cloaks the faces it finds in photos and clips before they can be fetched, lets the desk review them, and keeps posts with unreviewed media from being published.
  * Version:           0.1.0
  * Requires at least: 6.1
  * Requires PHP:      7.4

@@ -36,6 +36,21 @@ final class QuarantineTest extends TestCase
         $this->assertSame($this->folder . '/facecloak-quarantine', $quarantine->folder());
         $this->assertNull($quarantine->problem());
         $this->assertSame(0700, fileperms($quarantine->folder()) & 0777);
+        // Where another site of the machine serves it
+        $this->assertSame("Require all denied\n", file_get_contents($quarantine->folder() . '/.htaccess'));
+        $this->assertFileExists($quarantine->folder() . '/index.html');
+    }
+
+    public function test_what_a_link_leads_to_is_kept_and_not_the_link(): void
+    {
+        $path = $this->folder . '/photo.jpg';
+        file_put_contents($this->folder . '/elsewhere', 'an original');
+        symlink($this->folder . '/elsewhere', $path);
+        $quarantine = new Quarantine();
+        $name = $quarantine->keep($path);
+        $this->assertFalse(is_link($path) || is_link($quarantine->path($name)));
+        $this->assertSame('an original', file_get_contents($quarantine->path($name)));
+        unlink($this->folder . '/elsewhere');
     }
 
     public function test_a_folder_that_is_served_is_refused(): void
@@ -75,7 +90,7 @@ final class QuarantineTest extends TestCase
             $quarantine->keep($this->folder . '/no-such-file');
             $this->fail('it was kept');
         } catch (RuntimeException $thrown) {
-            $this->assertSame([], glob($quarantine->folder() . '/*'));
+            $this->assertSame([], glob($quarantine->folder() . '/*-*'));
         }
     }
 
@@ -116,7 +131,8 @@ final class QuarantineTest extends TestCase
         file_put_contents($other, 'x');
         $quarantine->sweep([]);
         $quarantine->destroy();
-        $this->assertSame([$other], glob($quarantine->folder() . '/*'));
+        $this->assertSame([$other], glob($quarantine->folder() . '/*-*'));
+        $this->assertFileExists($quarantine->folder() . '/.htaccess');
         unlink($other);
     }
 }

@@ -6,6 +6,7 @@ namespace Facecloak\Tests;
 
 use Facecloak\Gate;
 use Facecloak\Record;
+use Facecloak\States;
 use Facecloak\Words;
 use PHPUnit\Framework\TestCase;
 
@@ -44,6 +45,11 @@ final class WordsTest extends TestCase
             $record->state = $state;
             self::assertStringContainsString('NOT covered', Words::reason($record));
         }
+        // Of a clip the service was never asked
+        $record->kind = 'clip';
+        self::assertStringContainsString('Clips are not looked into', Words::reason($record));
+        self::assertStringContainsString('NOT covered', Words::reason($record));
+        self::assertStringNotContainsString('did not answer', Words::reason($record) . States::words($record));
     }
 
     public function testWhoConfirmedIsNotMadeUp(): void

@@ -38,6 +38,7 @@ final class Health
         ];
         $direct = [
             'quarantine' => __('The facecloak quarantine', 'facecloak'),
+            'temporary' => __('Temporary files of uploads', 'facecloak'),
             'policy' => __('The facecloak policy', 'facecloak'),
             'work' => __('The background work of facecloak', 'facecloak'),
         ];
@@ -90,9 +91,42 @@ final class Health
             $label = __('facecloak cannot keep originals safely', 'facecloak');
             return $this->result('quarantine', $status, $label, $problem);
         }
-        $label = __('facecloak keeps originals where nobody can fetch them', 'facecloak');
+        $label = __('facecloak keeps originals outside of the folders of this site', 'facecloak');
         return $this->result('quarantine', 'good', $label, __(
-            'The quarantine folder lies outside of what the web server serves, and only the web server can read it.',
+            'The quarantine folder lies outside of WordPress, its uploads and the root of its web server, and only the'
+            . ' user that PHP runs as can read it. Whether another site serves it cannot be seen from here.',
+            'facecloak'
+        ));
+    }
+
+    /**
+     * Where uploads lie as they came, until facecloak has seen to them; for longer where a request dies.
+     *
+     * @return array<string, mixed>
+     */
+    public function temporary(): array
+    {
+        $folders = [get_temp_dir(), sys_get_temp_dir(), (string) ini_get('upload_tmp_dir')];
+        foreach (array_unique(array_filter($folders)) as $folder) {
+            $inside = $this->plugin->quarantine->served($folder);
+            if ($inside !== null) {
+                $status = $this->plugin->settings->is_active() ? 'critical' : 'recommended';
+                $label = __('Uploads lie where they can be fetched before facecloak sees them', 'facecloak');
+                return $this->result('temporary', $status, $label, sprintf(
+                    /* translators: 1: folder, 2: folder that the web server serves */
+                    __(
+                        'The folder for temporary files %1$s lies inside %2$s. Set upload_tmp_dir and sys_temp_dir in'
+                        . ' php.ini, and WP_TEMP_DIR in wp-config.php, to a folder that no web server serves.',
+                        'facecloak'
+                    ),
+                    $folder,
+                    $inside
+                ));
+            }
+        }
+        $label = __('Temporary files of uploads lie outside of the folders of this site', 'facecloak');
+        return $this->result('temporary', 'good', $label, __(
+            'Until facecloak has seen to an upload, it lies outside of WordPress and the root of its web server.',
             'facecloak'
         ));
     }
@@ -103,14 +137,18 @@ final class Health
     public function policy(): array
     {
         if ($this->plugin->settings->is_active()) {
-            return $this->result('policy', 'good', __('facecloak covers faces in what is uploaded', 'facecloak'), __(
-                'Posts with media that nobody has reviewed cannot be published.',
+            return $this->result('policy', 'good', __('facecloak covers the faces it finds', 'facecloak'), __(
+                'Posts with media that nobody has reviewed cannot be published. Detection misses faces.',
                 'facecloak'
             ));
         }
         $words = $this->plugin->settings->policy() === 'off'
             ? __('Nothing is looked at and nothing is covered.', 'facecloak')
-            : __('Faces are listed but NOT covered, and any post can be published.', 'facecloak');
+            : __(
+                'Faces in pictures are listed but NOT covered, clips are not looked into, and any post can be'
+                . ' published.',
+                'facecloak'
+            );
         $label = __('facecloak does not protect faces', 'facecloak');
         return $this->result('policy', 'recommended', $label, $words);
     }
@@ -120,7 +158,7 @@ final class Health
      */
     public function work(): array
     {
-        $next = wp_next_scheduled('facecloak_work');
+        $next = wp_next_scheduled(Queue::WORK);
         if ($next === false || $next < time() - self::LATE_S) {
             return $this->result(
                 'work',

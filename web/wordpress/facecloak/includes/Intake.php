@@ -377,7 +377,7 @@ final class Intake
                 $record->state = Record::SUGGESTED;
                 $record->error = '';
             } else {
-                $record->error = __('Clips are not looked into under this policy.', 'facecloak');
+                $record->error = __('Clips are not looked into with the policy “Suggest”.', 'facecloak');
             }
         } catch (Unreachable | Rejected $thrown) {
             $record->error = $thrown->getMessage();

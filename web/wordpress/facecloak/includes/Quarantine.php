@@ -5,11 +5,15 @@ declare(strict_types=1);
 namespace Facecloak;
 
 /**
- * The folder for originals, previews and results, where no web server looks. Files have random names and are private.
+ * The folder for originals, previews and results, outside of what this site serves. Files have random names and are
+ * private. Another site of the same machine may serve it all the same, so it tells servers to keep out.
  */
 final class Quarantine
 {
     private const NAME = '/^(?:original|temporary)-([0-9a-f]{12})-[0-9a-f]{32}$/D';
+
+    /** For Apache and its like, and for servers that list what is in a folder. */
+    private const GUARDS = ['.htaccess' => "Require all denied\n", 'index.html' => ''];
 
     /** Temporary files are swept after this: previews are looked at again while somebody decides. */
     private const TEMPORARY_S = 86400;
@@ -31,7 +35,7 @@ final class Quarantine
         if ($folder === '' || $folder[0] !== '/') {
             return __('The quarantine folder must be given as a whole path.', 'facecloak');
         }
-        $inside = $this->served_folder_around($this->resolved($folder));
+        $inside = $this->served($folder);
         if ($inside !== null) {
             return sprintf(
                 /* translators: 1: folder, 2: folder that the web server serves */
@@ -61,7 +65,20 @@ final class Quarantine
             /* translators: %s: folder */
             return sprintf(__('The quarantine folder %s is open to others on this machine.', 'facecloak'), $folder);
         }
+        foreach (self::GUARDS as $name => $words) {
+            if (!is_file("$folder/$name")) {
+                @file_put_contents("$folder/$name", $words);
+            }
+        }
         return null;
+    }
+
+    /**
+     * The folder that this site serves and that a folder lies in; null where it lies in none.
+     */
+    public function served(string $folder): ?string
+    {
+        return $this->served_folder_around($this->resolved($folder));
     }
 
     /**
@@ -164,6 +181,11 @@ final class Quarantine
         foreach ($this->own() as $name) {
             @unlink($this->folder() . '/' . $name);
         }
+        if (preg_grep(self::NAME, $this->names()) === []) {
+            foreach (array_keys(self::GUARDS) as $name) {
+                @unlink($this->folder() . '/' . $name);
+            }
+        }
         @rmdir($this->folder());
     }
 
@@ -174,13 +196,17 @@ final class Quarantine
      */
     private function own(): array
     {
-        $names = [];
-        foreach (is_dir($this->folder()) ? (array) scandir($this->folder()) : [] as $name) {
-            if (preg_match(self::NAME, (string) $name, $found) === 1 && $found[1] === self::site()) {
-                $names[] = (string) $name;
-            }
-        }
-        return $names;
+        return array_values(array_filter($this->names(), static function (string $name): bool {
+            return preg_match(self::NAME, $name, $found) === 1 && $found[1] === self::site();
+        }));
+    }
+
+    /**
+     * @return string[]
+     */
+    private function names(): array
+    {
+        return is_dir($this->folder()) ? array_map('strval', (array) scandir($this->folder())) : [];
     }
 
     private static function site(): string

@@ -24,9 +24,9 @@ final class SettingsForm
     {
         echo '<div class="wrap facecloak-settings"><h1>' . esc_html__('facecloak', 'facecloak') . '</h1>';
         echo '<p>' . esc_html__(
-            'Faces in pictures and clips are covered before anybody can fetch the files, and the desk decides about'
-            . ' them before they are published. Detection misses faces, and a verdict speaks only of the recognisers'
-            . ' it names: somebody has to look.',
+            'With “Require review” and “Enforce”, the faces that are found in pictures and clips are covered before'
+            . ' anybody can fetch the files, and the desk decides about them before they are published. Detection'
+            . ' misses faces, and a verdict speaks only of the recognisers it names: somebody has to look.',
             'facecloak'
         ) . '</p>';
         echo '<form action="' . esc_url(admin_url('options.php')) . '" method="post" autocomplete="off">';
@@ -121,12 +121,13 @@ final class SettingsForm
         $choices = [
             'off' => [__('Off', 'facecloak'), __('Nothing is touched or looked at.', 'facecloak')],
             'suggest' => [__('Suggest', 'facecloak'), __(
-                'Faces are listed and shown to the desk. They are NOT covered, and anything can be published.',
+                'Faces in pictures are listed and shown to the desk. They are NOT covered, clips are not looked into at'
+                . ' all, and anything can be published.',
                 'facecloak'
             )],
             'require' => [__('Require review', 'facecloak'), __(
-                'Faces are covered at once. Posts are not published until somebody has reviewed their media. Where the'
-                . ' service does not answer, a placeholder takes the place of the picture.',
+                'Faces that are found are covered at once. Posts are not published until somebody has reviewed their'
+                . ' media. Where the service does not answer, a placeholder takes the place of the picture.',
                 'facecloak'
             )],
             'enforce' => [__('Enforce', 'facecloak'), __(

@@ -27,6 +27,9 @@ final class States
             case Record::SUGGESTED:
                 return __('Nothing was done to it: everybody can fetch it as it was uploaded.', 'facecloak');
             default:
+                if ($is_clip) {
+                    return __('Nothing was done to it, and nobody has looked for faces in it.', 'facecloak');
+                }
                 return __('The service did not answer, so nobody has looked for faces in it.', 'facecloak');
         }
     }

@@ -47,6 +47,12 @@ final class Words
             case Record::FAILED:
                 return __('The service cannot process it: only a placeholder is there.', 'facecloak');
             case Record::UNCHECKED:
+                if ($record->kind === 'clip') {
+                    return __(
+                        'Clips are not looked into with the policy “Suggest”: its faces are NOT covered.',
+                        'facecloak'
+                    );
+                }
                 return __('The service did not answer, so it was not checked: its faces are NOT covered.', 'facecloak');
             case Record::SUGGESTED:
                 return self::suggested($number);
