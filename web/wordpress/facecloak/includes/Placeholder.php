@@ -45,7 +45,7 @@ final class Placeholder
         imagefilledrectangle($image, 0, 0, $width - 1, $height - 1, $grey);
         self::write($image, $width, $height);
         $is_written = self::save($image, $type, $to);
-        imagedestroy($image);
+        unset($image);  // as large as the photo
         clearstatcache(true, $to);
         if (!$is_written || (int) @filesize($to) === 0) {
             throw new Unreachable(__('Nothing could be written that stands in for the picture.', 'facecloak'));
@@ -102,7 +102,6 @@ final class Placeholder
             imagesx($canvas),
             imagesy($canvas)
         );
-        imagedestroy($canvas);
     }
 
     /**
