@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from ..conftest import Running, running
 from .newsroom import Newsroom, newsroom
 from .proxy import Proxy
 
+# What a busy machine takes its time for is no failure
+expect.set_options(timeout=20_000)
 STUB = (sys.executable, str(Path(__file__).with_name("stub_engine.py")))
 
 

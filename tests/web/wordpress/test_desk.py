@@ -315,6 +315,10 @@ def test_of_a_clip_the_desk_keeps_one_track_and_watches_the_rest(guarded, engine
         picture = client.get(below(media, "/picture/" + tracks[0]["pictures"][0]))
         assert picture.headers["Content-Type"] == "image/jpeg" and "no-store" in picture.headers["Cache-Control"]
         assert client.get(below(media, "/picture/frame-99999.jpg")).status_code == 422
+        # Of another look at the clip, in which the numbers may be of others
+        answer = client.put(below(media, "/decisions"), json={"plan": "0" * 32, "tracks": {"1": "keep"}})
+        assert answer.status_code == 409 and "Nothing was changed" in answer.json()["message"]
+    folders_before = len(engine.folders)
     right = max(tracks, key=lambda track: (track["height_px"] > 60, track["number"]))["number"]
     covered = frame(full_size(site, media))
     expect(page.get_by_role("button", name="Approve as it is")).to_be_disabled()  # until it was watched
@@ -334,6 +338,8 @@ def test_of_a_clip_the_desk_keeps_one_track_and_watches_the_rest(guarded, engine
     now, before = frame(full_size(site, media)), frame(tmp_path / "clip.mp4")
     faces = [slice(100, 140), slice(512 - 140, 512 - 100)]
     differs = [np.abs(now[80:140, face] - before[80:140, face]).mean() > 20 for face in faces]
+    # Of the two jobs, the one that is done is deleted with the original in it
+    assert len(engine.folders) == folders_before
     assert sorted(differs) == [False, True] and np.abs(covered - before)[80:140, faces[0]].mean() > 20
 
 
@@ -470,9 +476,15 @@ def test_nobody_is_kept_whom_the_desk_did_not_choose(guarded):
     site.php("""global $wpdb; $wpdb->update($wpdb->prefix . 'facecloak_media', ['faces' => $faces],
                 ['attachment_id' => $id]); return null;""", faces=json.dumps(listed), id=media)
     with site.browse("editor") as client:
+        list_before = client.get(below(media)).json()["list"]
         answer = client.post(below(media, "/preview"), json={"choices": {"faces": {"1": "keep"}}})
         assert answer.status_code == 409 and "Nothing was changed" in answer.json()["message"]
         faces = client.get(below(media)).json()["faces"]
+        # The page of somebody who loaded it before still shows the old numbers
+        again = {"faces": {"1": "keep"}, "list": list_before}
+        assert client.post(below(media, "/preview"), json={"choices": again}).status_code == 409
+        again["list"] = client.get(below(media)).json()["list"]
+        assert client.post(below(media, "/preview"), json={"choices": again}).status_code == 200
     assert [face["box"][0] for face in faces] == [box[0] for _, box in boxes((480, 360))]
 
 
@@ -494,6 +506,13 @@ def test_the_line_for_readers_comes_once_and_goes_with_the_cover(guarded):
         for _ in range(2):
             assert approve(client, media, {}).status_code == 200
             assert site.sql(caption) == [[f"In town. {LINE}"]]
+        shown = site.php("""wp_update_post(['ID' => $id, 'post_parent' => 0]);
+            $line = $plain ? 'Faces in this picture were altered to protect people.' : '';
+            $says = [do_shortcode("[caption id='attachment_$id' width='9']<img src='/x'> In town.[/caption]"),
+                render_block(parse_blocks("<!-- wp:image {\"id\":$id} --><figure><img src='/x'/><figcaption>$line"
+                    . "</figcaption></figure><!-- /wp:image -->")[0])];
+            return $says;""", id=media, plain=True)
+        assert [one.count(LINE) for one in shown] == [1, 1]
         everybody = {"faces": {"1": "keep", "2": "keep"}}
         assert approve(client, media, everybody, "Both agreed.").status_code == 200
         assert site.sql(caption) == [["In town."]]

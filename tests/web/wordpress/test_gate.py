@@ -95,6 +95,10 @@ def spellings(one, site):
         "backslash": f'<img src="{path.replace("/", chr(92))}">',
         "dots": f'<img src="/wp-content/x/../uploads/./{one.path}">',
         "slashes": f'<img src="/wp-content//uploads//{one.path}">',
+        "dots after slashes": f'<img src="/wp-content//../uploads/{one.path}">',
+        "dots after a comma": f'<img src="/wp-content/x,y/../uploads/{one.path}">',
+        "dots after a space": f'<img src="/wp-content/x y/../uploads/{one.path}">',
+        "dots after percent signs": f'<img src="/wp-content/x%20%2Fy/%2E%2e/uploads/{one.path}">',
         "capitals": f'<img src="/WP-Content/Uploads/{one.path}">',
         "css escape": '<p style="background:url(/wp-content/\\75 ploads/' + one.path + ')">',
         "scaled": f'<img src="/wp-content/uploads/{scaled}">',
@@ -155,6 +159,39 @@ def test_reusable_blocks_and_children_are_looked_into(site, guarded):
                      "->problems($c, 0, $p); }, $asked);", asked=list(asked), p=article)
     assert {content: [each["attachment"] for each in problems]
             for content, problems in zip(asked, found, strict=True)} == {c: [id] for c, id in asked.items()}
+
+
+def test_custom_fields_are_looked_at_too(site, guarded):
+    bad, good = attach(site, "unreviewed", "reviewed")
+    guarded("require")
+    fields = {"_page_data": f'[{{"url":"{bad.small}"}}]'.replace("/", "\\/"), "hero_image": str(bad.id),
+              "share-image-id": bad.id, "photo_gallery": f"{good.id},{bad.id}", "slides": [{"picture": bad.id}]}
+    harmless = {"views": str(bad.id), "hero_image": good.id, "_css": f"{site.url}/wp-content/uploads/made/post.css",
+                "_small": "data:image/gif;base64,AAAA", "_wp_old_slug": bad.path, "date": "2026"}
+    php = """$found = [];
+        foreach ($fields as $name => $value) {
+            $p = wp_insert_post(['post_title' => 'A', 'post_content' => 'A', 'post_status' => 'draft',
+                'meta_input' => [$name => wp_slash($value)]]);
+            wp_update_post(['ID' => $p, 'post_status' => 'publish']);
+            $q = wp_insert_post(['post_title' => 'A', 'post_content' => 'A', 'post_status' => 'publish',
+                'meta_input' => [$name => wp_slash($value)]]);
+            $found[$name] = [get_post_status($p), get_post_status($q), metadata_exists('post', $q, $name)];
+        }
+        return $found;"""
+    assert site.php(php, user="editor", fields=fields) == {name: ["pending", "publish", False] for name in fields}
+    assert "custom field" in notices(site)
+    assert site.php(php, user="editor", fields=harmless) == {name: ["publish", "publish", True] for name in harmless}
+
+
+def test_a_text_that_names_too_much_is_not_looked_up(site, guarded):
+    """Whoever may write drafts could keep the database busy for as long as they like."""
+    guarded("require")
+    asked = ["[gallery ids='" + ",".join(map(str, range(1, 4000))) + "']",
+             " ".join(f"/wp-content/uploads/{n}.jpg" for n in range(4000))]
+    count, found = site.php("global $wpdb; $count = $wpdb->num_queries; $found = (function () use ($asked) {" + ALL
+                            + "})(); return [$wpdb->num_queries - $count, $found];", asked=asked[:1])
+    assert [one["state"] for one in found[0]] == ["error"] and count < 10
+    assert site.php(ALL, asked=asked[1:])[0][0]["state"] == "error"
 
 
 WORDS = {None: "never looked at", "waiting": "placeholder", "unreviewed": "nobody has reviewed",
@@ -299,7 +336,15 @@ def by_schedule(site, editor, content, state, featured=0):
     return post, True
 
 
-ROADS = [by_rest, by_rest_at_once, by_classic_editor, by_quick_edit, by_bulk_edit, by_xmlrpc, by_metaweblog,
+def by_batch(site, editor, content, state, featured=0):
+    with site.client("editor") as client:
+        answer = client.post("/wp-json/batch/v1", json={"requests": [{"path": "/wp/v2/posts", "body": {
+            "title": "A", "content": content, "status": state, "featured_media": featured}}]})
+    (one,) = answer.json()["responses"]
+    return one["body"].get("id"), one["status"] == 201
+
+
+ROADS = [by_rest, by_rest_at_once, by_batch, by_classic_editor, by_quick_edit, by_bulk_edit, by_xmlrpc, by_metaweblog,
          by_another_plugin, by_wp_publish_post, by_schedule]
 
 
@@ -332,6 +377,44 @@ def test_a_scheduled_post_is_not_public_for_a_moment(site, guarded):
         do_action('publish_future_post', $p);
         return $seen;""", p=late, constants={"DOING_CRON": True})
     assert seen[0] == "pending" and "publish" not in seen
+
+
+@pytest.mark.parametrize("before", ["draft", "private"])
+def test_another_plugin_publishes_nothing_for_a_moment(site, guarded, before):
+    """wp_publish_post() writes first and lets others know then; a private post was public by some reckoning."""
+    bad, good = attach(site, "unreviewed", "reviewed")
+    guarded("require")
+    late, fine = (draft(site, one.block, state=before) for one in (bad, good))
+    seen = site.php("""$seen = [];
+        add_action('clean_post_cache', function ($p) use (&$seen) {
+            global $wpdb;
+            $seen[] = $wpdb->get_var("SELECT post_status FROM $wpdb->posts WHERE ID = $p");
+        }, 0);
+        wp_publish_post($p);
+        return $seen;""", p=late)
+    assert "publish" not in seen and status(site, late) == ("pending" if before == "draft" else "private")
+    site.php("wp_publish_post($p); return null;", p=fine)
+    assert status(site, fine) == "publish"
+
+
+def test_what_was_public_to_fewer_is_not_shown_to_more(site, guarded):
+    """Its text stays as it was, and that is no reason to let it through."""
+    (old,) = attach(site, None)
+    guarded("require")
+    private, locked, note = (draft(site, old.block, state=state, kind=kind) for state, kind in (
+        ("private", "post"), ("publish", "post"), ("publish", "note")))
+    site.sql(f"UPDATE wp_posts SET post_password = 'secret' WHERE ID = {locked}")
+    now = site.php("""register_post_status('aired', ['public' => true]);
+        register_post_type('note', ['public' => false]);
+        wp_update_post(['ID' => $private, 'post_status' => 'aired']);
+        wp_update_post(['ID' => $locked, 'post_password' => '']);
+        wp_update_post(['ID' => $note, 'post_type' => 'post']);
+        return [get_post_status($private), get_post($locked)->post_password, get_post_type($note)];""",
+                   user="editor", private=private, locked=locked, note=note)
+    assert now == ["private", "secret", "note"]
+    with site.client("editor") as client:
+        assert client.post(f"/wp-json/wp/v2/posts/{locked}", json={"password": ""}).status_code == 409
+        assert client.post(f"/wp-json/wp/v2/posts/{locked}", json={"password": "other"}).status_code == 200
 
 
 @pytest.mark.parametrize("policy", ["off", "suggest"])
@@ -369,7 +452,8 @@ def test_every_public_type_is_guarded_and_no_other(site, guarded):
         register_post_status('aired', ['public' => true]);
         $made = [];
         foreach ([['post', 'publish'], ['page', 'publish'], ['story', 'publish'], ['story', 'aired'],
-                  ['wp_template', 'publish'], ['wp_template_part', 'publish'], ['note', 'publish'],
+                  ['wp_template', 'publish'], ['wp_template_part', 'publish'], ['wp_navigation', 'publish'],
+                  ['note', 'publish'],
                   ['wp_block', 'publish'], ['post', 'draft'], ['post', 'pending']] as [$type, $status]) {
             $id = wp_insert_post(['post_type' => $type, 'post_status' => $status, 'post_title' => 'A',
                 'post_content' => wp_slash($c)]);
@@ -377,7 +461,7 @@ def test_every_public_type_is_guarded_and_no_other(site, guarded):
         }
         return $made;""", user="administrator", c=bad.block)
     assert made == {"post publish": "pending", "page publish": "pending", "story publish": "pending",
-                    "story aired": "pending", "wp_template publish": "pending", "wp_template_part publish": "pending",
+                    "story aired": "pending", "wp_template publish": "pending", "wp_template_part publish": "pending", "wp_navigation publish": "pending",
                     "note publish": "publish", "wp_block publish": "publish", "post draft": "draft",
                     "post pending": "pending"}
 
@@ -472,7 +556,11 @@ def test_a_reusable_block_is_guarded_once_it_is_public(site, guarded):
         outer = draft(site, f'<!-- wp:block {{"ref":{block}}} /-->', kind="wp_block", state="publish")
         draft(site, f'<!-- wp:block {{"ref":{outer}}} /-->', kind="page", state="publish")
         assert client.post(f"/wp-json/wp/v2/blocks/{block}", json=change).status_code == 409
-    assert text(site, block) == "Box."
+        other = draft(site, "Box.", kind="wp_block", state="publish")
+        site.php("update_option('widget_block', [2 => ['content' => '<!-- wp:block {\"ref\":' . $b . '} /-->']]);"
+                 "return null;", b=other)
+        assert client.post(f"/wp-json/wp/v2/blocks/{other}", json=change).status_code == 409
+    assert text(site, block) == text(site, other) == "Box."
 
 
 def test_autosaves_previews_and_revisions_are_not_disturbed(site, guarded):
@@ -505,6 +593,9 @@ def test_a_gallery_without_ids_shows_nothing_that_came_later(site, guarded):
     guarded("require")
     shown = site.php(show, p=live)
     assert good.name in shown and bad.name not in shown
+    # Themes and [video] ask for what is attached
+    ask = "return array_column(get_attached_media('image', $p), 'ID');"
+    assert site.php(ask, p=live) == [good.id] and len(site.php(ask, p=live, is_admin=True)) == 2
 
 
 def test_what_stands_around_posts_is_held_as_well(site, guarded):

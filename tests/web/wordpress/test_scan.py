@@ -13,6 +13,7 @@ from PIL import Image
 from evaluation import canaries
 
 from ..browser.conftest import chromium, visit  # noqa: F401 - fixtures
+from .newsroom import Failed
 from .photos import march
 
 # What each holds; exiftool says the same of them in `test_crawler`
@@ -114,6 +115,28 @@ def test_without_the_service_the_scan_waits_and_goes_on_by_itself(library, proxy
         site.cron("facecloak_scan")
         assert client.get("/wp-json/facecloak/v1/scan").json()["state"] == "done"
     assert site.php("return wp_next_scheduled('facecloak_scan');") is False
+
+
+def test_one_file_that_breaks_php_does_not_stop_the_scan_for_ever(library):
+    site, ids = library
+    with site.client("administrator") as client:
+        client.post("/wp-json/facecloak/v1/scan", json={"do": "start"})
+    # In the middle of the first, twice: what nobody foresaw, and what PHP does not come back from
+    breaking = """add_filter('get_attached_file', function ($file, $id) use ($broken, $how) {
+            if ($id === $broken) { if ($how === 'die') { exit; } throw new Error('broken'); }
+            return $file; }, 10, 2);
+        do_action('facecloak_scan'); return null;"""
+    with pytest.raises(Failed):
+        site.php(breaking, constants={"DOING_CRON": True}, broken=ids["told.jpg"], how="die")
+    assert site.php("return wp_next_scheduled('facecloak_scan');")
+    site.php(breaking, constants={"DOING_CRON": True}, broken=ids["clean.png"], how="throw")
+    with site.client("administrator") as client:
+        state = client.get("/wp-json/facecloak/v1/scan").json()
+        page = client.get("/wp-json/facecloak/v1/scan").json()
+    assert (state["state"], state["done"], state["found"]) == ("done", 4, 4), page
+    found = site.sql("SELECT post_id FROM wp_postmeta WHERE meta_key = '_facecloak_scan'"
+                     " AND meta_value LIKE '%could not look%'")
+    assert {int(id) for (id,) in found} == {ids["told.jpg"], ids["clean.png"]}
 
 
 def test_a_scan_can_be_stopped(library):

@@ -168,3 +168,6 @@ def test_the_log_can_be_read_and_taken_along(site, admin):
     assert len(rows) == 62 and rows[0][:2] == ["id", "time (UTC)"] and "attachment" in answer.headers[
         "Content-Disposition"]
     assert {row[4] for row in rows[1:]} == {"approved", "'=cmd()"}  # a spreadsheet calculates nothing
+    link = re.search(r'href="([^"]*facecloak_log_csv[^"]*)"', only)[1].replace("&#038;", "&").replace("&amp;", "&")
+    rows = list(csv.reader(io.StringIO(admin.get(link).text)))
+    assert [row[4] for row in rows] == ["action", "approved"]  # what was chosen on the page

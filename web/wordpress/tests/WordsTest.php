@@ -52,6 +52,30 @@ final class WordsTest extends TestCase
         self::assertStringNotContainsString('did not answer', Words::reason($record) . States::words($record));
     }
 
+    public function testAFaceThatWasKeptIsNotCalledTreated(): void
+    {
+        $record = new Record();
+        $record->faces = [['number' => 1], ['number' => 2]];
+        $photo = ['faces' => [['number' => 1, 'status' => 'kept']]];
+        $clip = ['tracks' => [['number' => 1, 'decision' => 'keep']]];
+        foreach ([$photo, $clip] as $verdict) {
+            $record->verdict = $verdict;
+            self::assertStringContainsString('left as it was', Words::reason($record));
+            $record->kind = 'clip';
+        }
+        $record->verdict = null;
+        $record->state = Record::UNCHECKED;
+        self::assertStringNotContainsString('did not answer', Words::reason($record));
+        self::assertStringNotContainsString('did not answer', States::words($record));
+        $record->state = Record::REVIEWED;
+        self::assertStringNotContainsString('Somebody', States::words($record));
+    }
+
+    public function testWhatWasCutOutOfAnotherIsNotSaidToShowNobody(): void
+    {
+        self::assertStringContainsString('made from another picture', Words::reason(new Record()));
+    }
+
     public function testWhoConfirmedIsNotMadeUp(): void
     {
         $record = new Record();

@@ -22,14 +22,16 @@
     }
 
     /** What the server says about the post as it is in the editor: null while it has not answered. */
-    function useGate(content, featured, post) {
+    function useGate(edited, featured, post) {
         const [answer, setAnswer] = useState(null);
         const [isAsking, setAsking] = useState(false);
         const number = useRef(0);
         const look = useCallback(function () {
             const mine = ++number.current;
             setAsking(true);
-            return ask({ content: content || '', featured: featured || 0, post: post || 0 }).catch(function (error) {
+            // Writing out the whole text takes time, so it is not done at every letter
+            const content = wp.data.select('core/editor').getEditedPostContent() || '';
+            return ask({ content: content, featured: featured || 0, post: post || 0 }).catch(function (error) {
                 // Not knowing is no reason to open
                 return {
                     is_closed: true, policy: '', found: [{
@@ -48,7 +50,7 @@
                     setAsking(false);
                 }
             });
-        }, [content, featured, post]);
+        }, [edited, featured, post]);
         useEffect(function () {
             const timer = setTimeout(look, PAUSE_MS);
             return function () {
@@ -75,7 +77,9 @@
             };
             const now = editor.getCurrentPost() || {};
             return {
-                content: editor.getEditedPostContent(),
+                // Another object after every change
+                edited: editor.getCurrentPostId() ? select('core').getEditedEntityRecord(
+                    'postType', editor.getCurrentPostType(), editor.getCurrentPostId()) : null,
                 featured: editor.getEditedPostAttribute('featured_media'),
                 post: editor.getCurrentPostId(),
                 mayPublish: !!(now._links && now._links['wp:action-publish']),
@@ -132,7 +136,7 @@
 
     function Panel() {
         const editor = useEditor();
-        const [answer, isAsking, look] = useGate(editor.content, editor.featured, editor.post);
+        const [answer, isAsking, look] = useGate(editor.edited, editor.featured, editor.post);
         const { lockPostSaving, unlockPostSaving } = useDispatch('core/editor');
         const { createErrorNotice, removeNotice } = useDispatch('core/notices');
         const isClosed = !!answer && answer.is_closed;

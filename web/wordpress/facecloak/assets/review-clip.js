@@ -128,7 +128,7 @@
                 + 'Everybody is hidden whom you do not keep.', count, 'facecloak'), count);
     }
 
-    // props: media, clip (the document of /tracks), choice: {tracks, regions, audio}, onChoice(choice)
+    // props: media, clip (the document of /tracks), choice: {plan, tracks, regions, audio}, onChoice(choice)
     function Chooser({ media, clip, choice, onChoice }) {
         const [here, setHere] = useState(Math.max(0, clip.moments.findIndex((one) => one.why)));
         const count = clip.tracks.length;
@@ -195,10 +195,10 @@
         };
     };
 
-    function begin({ tracks, decided }) {
+    function begin({ plan, tracks, decided }) {
         const all = {};
         for (const { number } of tracks) all[number] = decided.tracks[number] || 'hide';
-        return { tracks: all, regions: decided.regions, audio: decided.audio };
+        return { plan, tracks: all, regions: decided.regions, audio: decided.audio };
     }
 
     function Progress({ clip }) {
@@ -216,7 +216,7 @@
         const [handedIn, setHandedIn] = useState(null);
         const [isBusy, setBusy] = useState(false);
         const isWorking = clip && ['looking', 'working'].includes(clip.stage);
-        const isKnown = Boolean(clip && clip.tracks && choice);
+        const isKnown = Boolean(clip && clip.tracks && choice && choice.plan === clip.plan);
         const isSame = !choice || JSON.stringify(choice) === handedIn;
         const preview = clip && clip.stage === 'done' ? clip.preview : null;
         const result = !isSame || (clip && clip.stage === 'working') ? null : preview || { ...media, isAsIs: true };
@@ -242,7 +242,8 @@
             return () => clearTimeout(timer);
         }, [clip]);
         useEffect(() => {
-            if (clip && clip.tracks && !choice) {
+            // In another plan the same number may be somebody else
+            if (clip && clip.tracks && (!choice || choice.plan !== clip.plan)) {
                 setChoice(begin(clip));
                 setHandedIn(JSON.stringify(begin(clip)));
             }
@@ -282,7 +283,7 @@
                 clip && clip.words && !isWorking && el('p', { className: 'facecloak-box facecloak-look' }, clip.words),
                 isOver && media.has_original && fc.button({ onClick: onLook },
                     __('Look at the clip again', 'facecloak')),
-                isKnown && el(Chooser, { media, clip, choice, onChoice: setChoice }),
+                isKnown && el(Chooser, { key: clip.plan, media, clip, choice, onChoice: setChoice }),
                 isWorking && el(Progress, { clip }),
                 isKnown && el('p', null, fc.button({
                     className: 'button button-large' + (isSame ? '' : ' button-primary'), disabled: isBusy || isWorking,

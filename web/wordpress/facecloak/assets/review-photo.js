@@ -19,11 +19,11 @@
     }
 
     // As the REST route takes it
-    function sent({ faces, regions, style }) {
+    function sent({ faces, regions, style }, list) {
         const named = { cloak: 'cloak balanced', keep: 'keep', hide: style };
         const hows = {};
         for (const [number, how] of Object.entries(faces)) hows[number] = named[how];
-        return { default: style, faces: hows, regions };
+        return { default: style, faces: hows, regions, list };
     }
 
     const styles = () => ({
@@ -202,7 +202,7 @@
         }
 
         async function look() {
-            const data = { choices: sent(choice) };
+            const data = { choices: sent(choice, media.list) };
             const made = await work({ path: fc.path(media.id, '/preview'), method: 'POST', data });
             if (made) {
                 wp.a11y.speak(made.verdict.headline);

@@ -37,7 +37,10 @@ final class AroundPosts
             return $new;
         }
         try {
-            $problems = $this->added($name, $new, $old);
+            $problems = $this->plugin->gate->added(
+                MediaInContent::of_option($name, $old),
+                MediaInContent::of_option($name, $new)
+            );
         } catch (\Throwable $error) {
             $problems = [['title' => $name, 'words' => $error->getMessage(), 'attachment' => 0, 'state' => 'error']];
         }
@@ -53,19 +56,5 @@ final class AroundPosts
             Gate::sentence($problems)
         ), 'error', $first > 0 ? Library::review_url($first) : '');
         return $old;
-    }
-
-    /**
-     * @param mixed $new
-     * @param mixed $old
-     * @return array<int, array<string, mixed>>
-     */
-    private function added(string $name, $new, $old): array
-    {
-        $before = Gate::unreviewed($this->plugin->gate->of_media(MediaInContent::of_option($name, $old)));
-        $after = Gate::unreviewed($this->plugin->gate->of_media(MediaInContent::of_option($name, $new)));
-        return array_values(array_filter($after, static function (array $problem) use ($before): bool {
-            return !in_array($problem, $before, true);
-        }));
     }
 }

@@ -22,13 +22,16 @@ final class Choices
      *
      * @param array<mixed> $given as the browser sent it.
      * @return array{default: string, faces: array<string, string>, regions: array<int, array<string, int|string>>}
-     * @throws Refused where it is not understood (400) or not allowed (403).
+     * @throws Refused where it is not understood (400), not allowed (403) or about faces of another list (409).
      */
     public static function checked(array $given, Record $record, Settings $settings, bool $may_keep): array
     {
         $default = $given['default'] ?? self::hide($settings);
         if (!is_string($default) || !in_array($default, self::HIDES, true)) {
             throw self::odd(__('The way to hide faces is not one of those that there are.', 'facecloak'));
+        }
+        if (isset($given['list']) && $given['list'] !== self::list_of($record)) {
+            throw self::odd(__('The list of faces was made anew since.', 'facecloak'), 409);
         }
         $numbers = array_map('strval', array_column($record->faces ?? [], 'number'));
         $faces = [];
@@ -49,6 +52,12 @@ final class Choices
             throw self::odd(__('There are too many areas.', 'facecloak'));
         }
         return ['default' => $default, 'faces' => $faces, 'regions' => $regions];
+    }
+
+    /** Which list of faces the numbers are of: in another one the same number may be somebody else. */
+    public static function list_of(Record $record): string
+    {
+        return substr(hash('sha256', (string) wp_json_encode($record->faces)), 0, 16);
     }
 
     /** How faces are hidden here: the site's own way, or solid where its default is a cloak. */
@@ -124,8 +133,8 @@ final class Choices
         return $rows;
     }
 
-    private static function odd(string $words): Refused
+    private static function odd(string $words, int $status = 400): Refused
     {
-        return new Refused($words . ' ' . __('Nothing was changed. Load the page again.', 'facecloak'), 400);
+        return new Refused($words . ' ' . __('Nothing was changed. Load the page again.', 'facecloak'), $status);
     }
 }

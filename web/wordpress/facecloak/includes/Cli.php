@@ -71,7 +71,7 @@ final class Cli
                 \WP_CLI::error($why . ' ' . __('The rest was not looked at.', 'facecloak'));
             }
         } while ($state['state'] === Scan::RUNNING);
-        for ($page = 1; $rows = $scan->findings($page, 100); $page++) {
+        for ($before = PHP_INT_MAX; $rows = $scan->findings($before, 100); $before = end($rows)['id']) {
             foreach ($rows as $row) {
                 \WP_CLI::line(sprintf(
                     '%d  %s  faces: %s  %s%s',

@@ -26,8 +26,8 @@ final class ClipDesk
     }
 
     /**
-     * How far the clip is: {stage: gone | looking | ready | working | done | failed, words, share, tracks, moments,
-     * size, duration_s, preview}.
+     * How far the clip is: {stage: gone | looking | ready | working | done | failed, words, share, plan, tracks,
+     * moments, size, duration_s, preview}.
      *
      * @return array<string, mixed>
      * @throws Refused|Unreachable|Rejected
@@ -52,6 +52,7 @@ final class ClipDesk
         $document = [
             'stage' => 'ready',
             'words' => '',
+            'plan' => $record->plan_job,
             'size' => $plan['size'] ?? [$record->width, $record->height],
             'duration_s' => $plan['duration_s'] ?? null,
             'tracks' => self::with_names($plan['tracks'] ?? [], 'pictures'),
@@ -91,13 +92,17 @@ final class ClipDesk
     /**
      * Has the service cover everybody whom nobody keeps.
      *
-     * @param array<mixed> $given {tracks: {"1": "hide" | "keep"}, regions, audio}, as the browser sent it.
+     * @param array<mixed> $given {plan, tracks: {"1": "hide" | "keep"}, regions, audio}, as the browser sent it.
      * @throws Refused|Unreachable|Rejected
      */
     public function decide(Record $record, array $given): void
     {
         if (!in_array($record->state, [Record::UNREVIEWED, Record::REVIEWED], true)) {
             throw new Refused(__('This clip was not covered yet. Nothing was changed.', 'facecloak'), 409);
+        }
+        // In another plan the same number may be somebody else
+        if (!hash_equals($record->plan_job, (string) ($given['plan'] ?? ''))) {
+            throw self::odd(__('Somebody had the clip looked at again since.', 'facecloak'), 409);
         }
         $plan = $this->job($record->plan_job);
         if ($plan === null || $plan['state'] !== 'done') {
@@ -118,11 +123,31 @@ final class ClipDesk
             'sha256' => $record->in_sha256,
         ], $record->plan_job);
         $this->plugin->review->drop($record->attachment_id);
+        $this->forget($record->attachment_id);
         set_transient(
             self::RENDER . $record->attachment_id,
             ['job' => (string) $job['id'], 'choices' => $choices, 'in_sha256' => $record->in_sha256],
             self::RENDER_S
         );
+    }
+
+    /**
+     * Has the service delete the clip that is being made, or was, and the original that it made it from.
+     *
+     * @param int|string $attachment_id hooks hand over what they have
+     */
+    public function forget($attachment_id): void
+    {
+        $render = get_transient(self::RENDER . (int) $attachment_id);
+        if (!is_array($render)) {
+            return;
+        }
+        delete_transient(self::RENDER . (int) $attachment_id);
+        try {
+            $this->plugin->client->delete((string) $render['job']);
+        } catch (Unreachable | Rejected $error) {
+            return;  // it goes at its deadline
+        }
     }
 
     /**
@@ -177,11 +202,9 @@ final class ClipDesk
             unlink($to);
             throw $error;
         }
-        delete_transient(self::RENDER . $record->attachment_id);
-        return [
-            'stage' => 'done',
-            'preview' => $this->plugin->review->keep_preview($record, $to, $job['report'], $render['choices']),
-        ];
+        $preview = $this->plugin->review->keep_preview($record, $to, $job['report'], $render['choices']);
+        $this->forget($record->attachment_id);
+        return ['stage' => 'done', 'preview' => $preview];
     }
 
     /**

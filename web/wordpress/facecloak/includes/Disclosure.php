@@ -14,7 +14,7 @@ final class Disclosure
 {
     private Plugin $plugin;
 
-    /** @var array<int, string> lines looked up during this request */
+    /** @var array<int, string> lines looked up during this request, by attachment */
     private array $known = [];
 
     public function __construct(Plugin $plugin)
@@ -26,6 +26,7 @@ final class Disclosure
     {
         add_filter('render_block_core/image', [$this, 'under_block'], 10, 2);
         add_filter('render_block_core/video', [$this, 'under_block'], 10, 2);
+        add_filter('shortcode_atts_caption', [$this, 'in_caption']);
     }
 
     /**
@@ -66,10 +67,11 @@ final class Disclosure
         if ($id === 0 && preg_match('/\bwp-image-(\d+)\b/', $html, $found) === 1) {
             $id = (int) $found[1];
         }
-        $line = $id > 0 ? esc_html($this->approved_line($id)) : '';
-        if ($line === '' || strpos($html, $line) !== false) {
+        $line = $id > 0 ? $this->approved_line($id) : '';
+        if ($line === '' || self::says($html, $line)) {
             return $html;
         }
+        $line = esc_html($line);
         $places = [
             '</figcaption>' => ' %s</figcaption>',
             '</figure>' => '<figcaption class="wp-element-caption">%s</figcaption></figure>',
@@ -81,6 +83,33 @@ final class Disclosure
             }
         }
         return $html;
+    }
+
+    /**
+     * The classic editor's caption.
+     *
+     * @param array<string, mixed> $attributes
+     * @return array<string, mixed>
+     */
+    public function in_caption($attributes)
+    {
+        $caption = (string) ($attributes['caption'] ?? '');
+        if (preg_match('/^attachment_(\d+)$/D', (string) ($attributes['id'] ?? ''), $found) === 1) {
+            $line = $this->approved_line((int) $found[1]);
+            if ($line !== '' && !self::says($caption, $line)) {
+                $attributes['caption'] = trim($caption . ' ' . esc_html($line));
+            }
+        }
+        return $attributes;
+    }
+
+    /** Whether it stands there already, whatever the quotes are written as. */
+    private static function says(string $html, string $line): bool
+    {
+        $plain = static function (string $text): string {
+            return wptexturize(html_entity_decode(wp_strip_all_tags($text), ENT_QUOTES, 'UTF-8'));
+        };
+        return strpos($plain($html), $plain($line)) !== false;
     }
 
     public static function with_line(string $caption, string $line): string
@@ -99,10 +128,26 @@ final class Disclosure
     private function approved_line(int $id): string
     {
         if (!isset($this->known[$id])) {
-            $record = $this->plugin->records->by_attachment($id);
-            $is_approved = $record !== null && $record->state === Record::REVIEWED;
-            $this->known[$id] = $is_approved ? (string) ($record->choices['disclosure'] ?? '') : '';
+            $ids = array_diff(array_merge([$id], $this->beside()), array_keys($this->known));
+            $records = $this->plugin->records->by_attachments($ids);
+            foreach ($ids as $one) {
+                $is_approved = isset($records[$one]) && $records[$one]->state === Record::REVIEWED;
+                $this->known[$one] = $is_approved ? (string) ($records[$one]->choices['disclosure'] ?? '') : '';
+            }
         }
         return $this->known[$id];
+    }
+
+    /**
+     * Other pictures of the post that is shown: one query for all of them.
+     *
+     * @return int[]
+     */
+    private function beside(): array
+    {
+        $content = (string) get_post_field('post_content', get_post());
+        return preg_match_all('/\b(?:wp-image-|attachment_)(\d+)\b/', $content, $found) > 0
+            ? array_unique(array_map('intval', $found[1]))
+            : [];
     }
 }

@@ -8,7 +8,8 @@ namespace Facecloak;
  * Keeps posts from the public while they show media that nobody has reviewed, whatever road they come by.
  *
  * REST is refused with the reason. Every other road leads through wp_insert_post(): there a new post is left pending,
- * and a live one stays as it is, with the new text kept as an autosave. Whatever goes wrong in here closes the gate.
+ * and a live one stays as it is, with the new text kept as an autosave. What becomes public without being saved is for
+ * StatusGate, custom fields are for FieldGate. Whatever goes wrong in here closes the gate.
  */
 final class Gate
 {
@@ -24,13 +25,9 @@ final class Gate
         add_action('rest_api_init', [$this, 'watch_rest'], 99);
         // Last: what another plugin puts into the text is seen too
         add_filter('wp_insert_post_data', [$this, 'hold_back'], PHP_INT_MAX, 2);
-        add_action('publish_future_post', [$this, 'stop_scheduled'], 1);
-        add_action('transition_post_status', [$this, 'take_back'], 1, 3);
-        add_filter('add_post_metadata', [$this, 'hold_featured'], 10, 4);
-        add_filter('update_post_metadata', [$this, 'hold_featured'], 10, 4);
-        add_filter('update_post_metadata_by_mid', [$this, 'hold_featured_by_mid'], 10, 4);
         add_filter('shortcode_atts_gallery', [$this, 'leave_out_unreviewed'], 10, 3);
         add_filter('shortcode_atts_playlist', [$this, 'leave_out_unreviewed'], 10, 3);
+        add_filter('get_attached_media', [$this, 'only_reviewed'], PHP_INT_MAX);
     }
 
     // --- what is found ------------------------------------------------------------------------------------------
@@ -65,7 +62,11 @@ final class Gate
      */
     public function findings(string $content, int $featured, int $post = 0): array
     {
-        return $this->of_media(new MediaInContent($content, $post), $featured, $post);
+        $media = new MediaInContent($content, $post);
+        if ($post > 0) {
+            $media->look_at_fields($post);
+        }
+        return $this->of_media($media, $featured, $post);
     }
 
     /**
@@ -84,7 +85,11 @@ final class Gate
          * @param int $post 0 where it is not saved yet
          */
         $ids = (array) apply_filters('facecloak_media_of_post', $ids, $post);
-        $found = array_map([$this, 'of_attachment'], array_values(array_unique(array_map('intval', $ids))));
+        $ids = array_values(array_unique(array_map('intval', $ids)));
+        $records = $this->plugin->records->by_attachments($ids);
+        $found = array_map(function (int $id) use ($records): array {
+            return $this->of_attachment($id, $records[$id] ?? null);
+        }, $ids);
         foreach ($media->strays() as $path) {
             $found[] = $this->finding(0, wp_basename($path), Words::UNKNOWN, __(
                 'It lies in the uploads folder but belongs to no item of the media library, so nobody can review it.',
@@ -109,6 +114,22 @@ final class Gate
         return array_values(array_filter($found, static function (array $finding): bool {
             return $finding['state'] !== Record::REVIEWED;
         }));
+    }
+
+    /**
+     * What is unreviewed after a change and was not there before: what is public already is shown to nobody new.
+     *
+     * @return array<int, array<string, mixed>>
+     */
+    public function added(MediaInContent $before, MediaInContent $after): array
+    {
+        $known = self::unreviewed($this->of_media($before));
+        return array_values(array_filter(
+            self::unreviewed($this->of_media($after)),
+            static function (array $problem) use ($known): bool {
+                return !in_array($problem, $known, true);
+            }
+        ));
     }
 
     /**
@@ -152,14 +173,14 @@ final class Gate
         $id = (int) ($prepared->ID ?? 0);
         $before = $id > 0 ? get_post($id) : null;
         $featured = $request['featured_media'];
-        $problems = $this->of_save(
-            (string) ($prepared->post_type ?? ($before->post_type ?? 'post')),
-            (string) ($prepared->post_status ?? ($before->post_status ?? 'draft')),
-            ($prepared->post_content ?? ($before->post_content ?? '')) . "\n\n"
+        $problems = $this->of_save([
+            'type' => (string) ($prepared->post_type ?? ($before->post_type ?? 'post')),
+            'status' => (string) ($prepared->post_status ?? ($before->post_status ?? 'draft')),
+            'text' => ($prepared->post_content ?? ($before->post_content ?? '')) . "\n\n"
                 . ($prepared->post_excerpt ?? ($before->post_excerpt ?? '')),
-            $featured === null ? self::featured_now($id) : (int) $featured,
-            $before
-        );
+            'password' => (string) ($prepared->post_password ?? ($before->post_password ?? '')),
+            'featured' => $featured === null ? self::featured_now($id) : (int) $featured,
+        ], $before);
         if ($problems === []) {
             return $prepared;
         }
@@ -183,13 +204,13 @@ final class Gate
     {
         $id = (int) ($postarr['ID'] ?? 0);
         $before = $id > 0 ? get_post($id) : null;
-        $problems = $this->of_save(
-            (string) $data['post_type'],
-            (string) $data['post_status'],
-            wp_unslash($data['post_content'] . "\n\n" . $data['post_excerpt']),
-            $this->featured_of($postarr, $id),
-            $before
-        );
+        $problems = $this->of_save([
+            'type' => (string) $data['post_type'],
+            'status' => (string) $data['post_status'],
+            'text' => wp_unslash($data['post_content'] . "\n\n" . $data['post_excerpt']),
+            'password' => wp_unslash((string) $data['post_password']),
+            'featured' => $this->featured_of($postarr, $id),
+        ], $before);
         if ($problems === []) {
             return $data;
         }
@@ -197,71 +218,6 @@ final class Gate
         return $before !== null && PublicPosts::is_live($before)
             ? $this->as_before($data, $before, $problems)
             : $this->as_pending($data, $before, $problems);
-    }
-
-    /**
-     * Before WordPress publishes a scheduled post, so that it is not public for a moment.
-     *
-     * @param int|\WP_Post $post
-     */
-    public function stop_scheduled($post): void
-    {
-        $post = get_post($post);
-        if ($post !== null && $post->post_status === 'future') {
-            $this->make_pending($post, 'schedule');
-        }
-    }
-
-    /**
-     * For wp_publish_post(), which asks nobody: other plugins call it.
-     */
-    public function take_back(string $new, string $old, \WP_Post $post): void
-    {
-        if ($new === 'publish' && ($old === 'future' || !PublicPosts::is_public($old))) {
-            $this->make_pending($post, 'transition');
-        }
-    }
-
-    /**
-     * @param mixed $answer anything but null keeps WordPress from writing
-     * @param mixed $value
-     * @return mixed
-     */
-    public function hold_featured($answer, int $id, string $key, $value)
-    {
-        if ($key !== '_thumbnail_id' || (int) $value <= 0 || (int) $value === self::featured_now($id)) {
-            return $answer;
-        }
-        $post = get_post($id);
-        if ($post === null || !PublicPosts::is_public($post->post_status) || !$this->governs($post->post_type, $id)) {
-            return $answer;
-        }
-        $problems = $this->problems('', (int) $value, $id);
-        if ($problems === []) {
-            return $answer;
-        }
-        $this->log($id, $problems, 'featured image');
-        $this->tell($post, sprintf(
-            /* translators: 1: title of a post, 2: list of reasons */
-            __('The featured image of “%1$s” was not changed. %2$s', 'facecloak'),
-            $post->post_title,
-            self::sentence($problems)
-        ), $problems);
-        return false;
-    }
-
-    /**
-     * @param mixed $answer
-     * @param mixed $value
-     * @param string|false $key where the row is to get another
-     * @return mixed
-     */
-    public function hold_featured_by_mid($answer, int $meta_id, $value, $key = false)
-    {
-        $meta = get_metadata_by_mid('post', $meta_id);
-        return $meta === false
-            ? $answer
-            : $this->hold_featured($answer, (int) $meta->post_id, (string) ($key ?: $meta->meta_key), $value);
     }
 
     /**
@@ -279,41 +235,80 @@ final class Gate
         }
         $children = get_children(['post_parent' => (int) ($attributes['id'] ?? 0), 'post_type' => 'attachment',
             'fields' => 'ids']);
-        $excluded = wp_parse_id_list($attributes['exclude'] ?? '');
-        foreach ($children as $child) {
-            $record = $this->plugin->records->by_attachment((int) $child);
-            if (MediaInContent::is_media((int) $child) && ($record === null || $record->state !== Record::REVIEWED)) {
-                $excluded[] = (int) $child;
-            }
-        }
+        $excluded = array_merge(wp_parse_id_list($attributes['exclude'] ?? ''), $this->unreviewed_of($children));
         $attributes['exclude'] = implode(',', $excluded);
         return $attributes;
+    }
+
+    /**
+     * [video] without an address shows the newest clip of its post, and themes show its pictures.
+     *
+     * @param \WP_Post[] $children
+     * @return \WP_Post[]
+     */
+    public function only_reviewed($children)
+    {
+        $is_for_readers = !is_admin() && !(defined('REST_REQUEST') && REST_REQUEST);
+        if (!$is_for_readers || !is_array($children) || !$this->plugin->settings->is_active()) {
+            return $children;
+        }
+        $hidden = $this->unreviewed_of(wp_list_pluck($children, 'ID'));
+        return array_filter($children, static function ($child) use ($hidden): bool {
+            return !in_array((int) $child->ID, $hidden, true);
+        });
+    }
+
+    /**
+     * @param array<int|string, int|string> $attachments
+     * @return int[]
+     */
+    private function unreviewed_of(array $attachments): array
+    {
+        $ids = array_values(array_map('intval', $attachments));
+        $records = $this->plugin->records->by_attachments($ids);
+        return array_values(array_filter($ids, static function (int $id) use ($records): bool {
+            $is_reviewed = isset($records[$id]) && $records[$id]->state === Record::REVIEWED;
+            return !$is_reviewed && MediaInContent::is_media($id);
+        }));
     }
 
     // --- the rule -----------------------------------------------------------------------------------------------
 
     /**
+     * @param array{type: string, status: string, text: string, password: string, featured: int} $after
      * @return array<int, array{attachment: int, title: string, state: string, words: string}>
      */
-    private function of_save(string $type, string $status, string $text, int $featured, ?\WP_Post $before): array
+    private function of_save(array $after, ?\WP_Post $before): array
     {
         try {
             $id = $before === null ? 0 : $before->ID;
-            if (!PublicPosts::is_public($status) || !$this->governs($type, $id)) {
+            if (!PublicPosts::is_public($after['status']) || !$this->governs($after['type'], $id)) {
                 return [];
             }
-            // What is public already, and stays as it was or becomes private, is shown to nobody new
-            $is_same = $before !== null && PublicPosts::is_live($before)
-                && $text === $before->post_content . "\n\n" . $before->post_excerpt
-                && in_array($featured, [0, self::featured_now($id)], true)
-                && ($status !== 'publish' || $before->post_status === 'publish');
-            return $is_same ? [] : $this->problems($text, $featured, $id);
+            return $before !== null && $this->is_shown_to_nobody_new($after, $before)
+                ? []
+                : $this->problems($after['text'], $after['featured'], $id);
         } catch (\Throwable $error) {
             return [$this->finding(0, __('The check itself', 'facecloak'), 'error', $error->getMessage())];
         }
     }
 
-    private function governs(string $type, int $id): bool
+    /**
+     * What is public already, and stays as it was or is put away.
+     *
+     * @param array{type: string, status: string, text: string, password: string, featured: int} $after
+     */
+    private function is_shown_to_nobody_new(array $after, \WP_Post $before): bool
+    {
+        return PublicPosts::is_live($before)
+            && $after['type'] === $before->post_type
+            && in_array($after['status'], [$before->post_status, 'private', 'future'], true)
+            && ($after['password'] !== '' || $before->post_password === '')
+            && $after['text'] === $before->post_content . "\n\n" . $before->post_excerpt
+            && in_array($after['featured'], [0, self::featured_now($before->ID)], true);
+    }
+
+    public function governs(string $type, int $id): bool
     {
         return $this->plugin->settings->is_active() && PublicPosts::is_shown($type, $id);
     }
@@ -330,8 +325,8 @@ final class Gate
     private function as_before(array $data, \WP_Post $before, array $problems): array
     {
         $kept = $this->keep_as_autosave($data, $before);
-        $fields = ['post_title', 'post_content', 'post_excerpt', 'post_content_filtered', 'post_status',
-            'post_modified', 'post_modified_gmt'];
+        $fields = ['post_title', 'post_content', 'post_excerpt', 'post_content_filtered', 'post_status', 'post_type',
+            'post_password', 'post_modified', 'post_modified_gmt'];
         foreach ($fields as $field) {
             $data[$field] = wp_slash($before->$field);
         }
@@ -386,30 +381,10 @@ final class Gate
         return $data;
     }
 
-    private function make_pending(\WP_Post $post, string $road): void
-    {
-        if (!$this->governs($post->post_type, $post->ID)) {
-            return;
-        }
-        $text = $post->post_content . "\n\n" . $post->post_excerpt;
-        $problems = $this->problems($text, self::featured_now($post->ID), $post->ID);
-        if ($problems === []) {
-            return;
-        }
-        wp_update_post(['ID' => $post->ID, 'post_status' => 'pending']);
-        $this->log($post->ID, $problems, $road);
-        $this->tell($post, sprintf(
-            /* translators: 1: title of a post, 2: list of reasons */
-            __('“%1$s” was NOT published when its time came; it is kept, waiting for review. %2$s', 'facecloak'),
-            $post->post_title,
-            self::sentence($problems)
-        ), $problems);
-    }
-
     /**
      * @param array<int, array<string, mixed>> $problems
      */
-    private function tell(?\WP_Post $post, string $text, array $problems, int $author = 0): void
+    public function tell(?\WP_Post $post, string $text, array $problems, int $author = 0): void
     {
         $user = get_current_user_id();
         if ($user === 0) {
@@ -422,7 +397,7 @@ final class Gate
     /**
      * @param array<int, array<string, mixed>> $problems
      */
-    private function log(int $post, array $problems, string $road): void
+    public function log(int $post, array $problems, string $road): void
     {
         try {
             $this->plugin->log->add('gate closed', (int) ($problems[0]['attachment'] ?? 0), [
@@ -439,9 +414,8 @@ final class Gate
     /**
      * @return array{attachment: int, title: string, state: string, words: string}
      */
-    private function of_attachment(int $id): array
+    private function of_attachment(int $id, ?Record $record): array
     {
-        $record = $this->plugin->records->by_attachment($id);
         $title = trim(get_the_title($id));
         return $this->finding(
             $id,
@@ -469,7 +443,7 @@ final class Gate
         return $given === null ? self::featured_now($id) : max(0, (int) $given);
     }
 
-    private static function featured_now(int $id): int
+    public static function featured_now(int $id): int
     {
         return $id > 0 ? max(0, (int) get_post_meta($id, '_thumbnail_id', true)) : 0;
     }

@@ -18,6 +18,8 @@ final class Library
 
     private Plugin $plugin;
     private LibraryActions $actions;
+    /** @var array<int, ?Record> of the files in the list */
+    private array $listed = [];
 
     public function __construct(Plugin $plugin)
     {
@@ -68,7 +70,7 @@ final class Library
     public function cell(string $column, int $id): void
     {
         if ($column === self::COLUMN && MediaInContent::is_media($id)) {
-            echo wp_kses_post($this->badge($id));
+            echo wp_kses_post($this->badge($id, $this->record($id)));
         }
     }
 
@@ -122,14 +124,15 @@ final class Library
         if (!current_user_can(Capabilities::REVIEW) || !MediaInContent::is_media($post->ID)) {
             return $actions;
         }
-        if ($this->plugin->records->by_attachment($post->ID) !== null) {
+        $record = $this->record($post->ID);
+        if ($record !== null) {
             $actions['facecloak_review'] = sprintf(
                 '<a href="%s">%s</a>',
                 esc_url(self::review_url($post->ID)),
                 esc_html__('Review faces', 'facecloak')
             );
         }
-        if ($this->actions->can_look_again($post->ID)) {
+        if ($this->actions->can_look_again($record)) {
             $address = add_query_arg(['action' => self::AGAIN, 'media' => $post->ID], admin_url('admin-post.php'));
             $actions[self::AGAIN] = sprintf(
                 '<a href="%s">%s</a>',
@@ -202,7 +205,7 @@ final class Library
             $fields['facecloak'] = [
                 'label' => __('Faces', 'facecloak'),
                 'input' => 'html',
-                'html' => $this->badge($post->ID),
+                'html' => $this->badge($post->ID, $this->plugin->records->by_attachment($post->ID)),
                 'show_in_edit' => true,
                 'show_in_modal' => true,
             ];
@@ -210,9 +213,20 @@ final class Library
         return $fields;
     }
 
-    private function badge(int $id): string
+    /** Of a file in the list; those of the whole page are looked up with the first. */
+    private function record(int $id): ?Record
     {
-        $record = $this->plugin->records->by_attachment($id);
+        global $wp_query;
+        if (!array_key_exists($id, $this->listed)) {
+            $posts = $wp_query instanceof \WP_Query ? (array) $wp_query->posts : [];
+            $ids = array_merge([$id], array_map('intval', wp_list_pluck($posts, 'ID')));
+            $this->listed = $this->plugin->records->by_attachments($ids) + array_fill_keys($ids, null) + $this->listed;
+        }
+        return $this->listed[$id];
+    }
+
+    private function badge(int $id, ?Record $record): string
+    {
         $state = $record === null ? Words::UNKNOWN : $record->state;
         $link = $record !== null && current_user_can(Capabilities::REVIEW) ? sprintf(
             ' <a href="%s">%s</a>',

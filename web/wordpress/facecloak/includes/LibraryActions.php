@@ -48,9 +48,8 @@ final class LibraryActions
         $this->tell($what, $done, $refused);
     }
 
-    public function can_look_again(int $id): bool
+    public function can_look_again(?Record $record): bool
     {
-        $record = $this->plugin->records->by_attachment($id);
         if ($record !== null && in_array($record->state, [Record::WAITING, Record::FAILED], true)) {
             return isset($this->plugin->queue);
         }
@@ -76,10 +75,10 @@ final class LibraryActions
 
     private function look_again(int $id): void
     {
-        if (!$this->can_look_again($id)) {
+        $record = $this->plugin->records->by_attachment($id);
+        if (!$this->can_look_again($record)) {
             throw new Refused(__('There is nothing to look at again.', 'facecloak'));
         }
-        $record = $this->plugin->records->by_attachment($id);
         if ($record === null || in_array($record->state, [Record::SUGGESTED, Record::UNCHECKED], true)) {
             $this->plugin->intake->adopt($id);
         } elseif ($record->state === Record::REVIEWED) {

@@ -10,6 +10,7 @@ namespace Facecloak;
 final class Log
 {
     public const PER_PAGE = 50;
+    private const BATCH = 500;
 
     public function table(): string
     {
@@ -61,16 +62,40 @@ final class Log
      * Newest first, PER_PAGE to a page.
      *
      * @param array{action?: string, attachment_id?: int, user_id?: int} $filter
-     * @param int $page from 1; 0 gives all, for the export
+     * @param int $page from 1
      * @return array<int, array{id: int, time: string, user_id: int, action: string, attachment_id: int, detail: array}>
      */
     public function rows(array $filter = [], int $page = 1): array
     {
         global $wpdb;
-        $sql = "SELECT * FROM {$this->table()}" . $this->where($filter) . ' ORDER BY id DESC';
-        if ($page > 0) {
-            $sql .= $wpdb->prepare(' LIMIT %d OFFSET %d', self::PER_PAGE, ($page - 1) * self::PER_PAGE);
+        $part = $wpdb->prepare(' LIMIT %d OFFSET %d', self::PER_PAGE, (max(1, $page) - 1) * self::PER_PAGE);
+        return $this->found($this->where($filter), $part);
+    }
+
+    /**
+     * Newest first, all of them, of which no more than some are in memory.
+     *
+     * @param array{action?: string, attachment_id?: int, user_id?: int} $filter
+     * @return iterable<array{id: int, time: string, user_id: int, action: string, attachment_id: int, detail: array}>
+     */
+    public function all(array $filter = []): iterable
+    {
+        global $wpdb;
+        for ($before = PHP_INT_MAX; $before > 0; $before = count($rows) < self::BATCH ? 0 : end($rows)['id']) {
+            $where = $this->where($filter);
+            $where .= $wpdb->prepare(($where === '' ? ' WHERE' : ' AND') . ' id < %d', $before);
+            $rows = $this->found($where, $wpdb->prepare(' LIMIT %d', self::BATCH));
+            yield from array_values($rows);
         }
+    }
+
+    /**
+     * @return array<int, array{id: int, time: string, user_id: int, action: string, attachment_id: int, detail: array}>
+     */
+    private function found(string $where, string $part): array
+    {
+        global $wpdb;
+        $sql = "SELECT * FROM {$this->table()}{$where} ORDER BY id DESC{$part}";
         return array_map(
             static function (array $row): array {
                 $detail = json_decode($row['detail'], true);

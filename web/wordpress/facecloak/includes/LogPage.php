@@ -11,8 +11,6 @@ final class LogPage
 {
     public const SLUG = 'facecloak-log';
     private const EXPORT = 'facecloak_log_csv';
-    /** A cell that begins like this is taken for a formula by spreadsheets. */
-    private const FORMULA = '/^[=+\-@\t\r]/';
 
     private Plugin $plugin;
 
@@ -46,7 +44,11 @@ final class LogPage
         printf(
             '<a class="page-title-action" href="%s">%s</a><hr class="wp-header-end">',
             esc_url(wp_nonce_url(
-                add_query_arg(['action' => self::EXPORT] + $filter, admin_url('admin-post.php')),
+                add_query_arg(array_filter([
+                    'action' => self::EXPORT,
+                    'facecloak_action' => rawurlencode($filter['action'] ?? ''),
+                    'attachment_id' => $filter['attachment_id'] ?? 0,
+                ]), admin_url('admin-post.php')),
                 self::EXPORT
             )),
             esc_html__('Export as CSV', 'facecloak')
@@ -65,23 +67,22 @@ final class LogPage
     {
         $this->check_person();
         check_admin_referer(self::EXPORT);
-        nocache_headers();
-        header('Content-Type: text/csv; charset=utf-8');
-        header('Content-Disposition: attachment; filename="facecloak-log-' . gmdate('Y-m-d') . '.csv"');
-        header('X-Content-Type-Options: nosniff');
-        $to = fopen('php://output', 'w');
-        fputcsv($to, ['id', 'time (UTC)', 'user id', 'user', 'action', 'attachment id', 'detail'], ',', '"', '');
-        $filter = $this->filter(wp_unslash($_GET));
-        for ($page = 1; $rows = $this->plugin->log->rows($filter, $page); $page++) {
-            foreach ($rows as $row) {
-                fputcsv($to, array_map([$this, 'cell'], [
-                    $row['id'], $row['time'], $row['user_id'], $this->person($row['user_id']), $row['action'],
-                    $row['attachment_id'], $row['detail'] === [] ? '' : (string) wp_json_encode($row['detail']),
-                ]), ',', '"', '');
-            }
+        $heads = ['id', 'time (UTC)', 'user id', 'user', 'action', 'attachment id', 'detail'];
+        Csv::send('facecloak-log', $heads, $this->lines($this->filter(wp_unslash($_GET))));
+    }
+
+    /**
+     * @param array{action?: string, attachment_id?: int} $filter
+     * @return iterable<array<int, string|int>>
+     */
+    private function lines(array $filter): iterable
+    {
+        foreach ($this->plugin->log->all($filter) as $row) {
+            yield [
+                $row['id'], $row['time'], $row['user_id'], $this->person($row['user_id']), $row['action'],
+                $row['attachment_id'], $row['detail'] === [] ? '' : (string) wp_json_encode($row['detail']),
+            ];
         }
-        fclose($to);
-        exit;
     }
 
     private function check_person(): void
@@ -144,6 +145,7 @@ final class LogPage
             echo '<th scope="col">' . esc_html($head) . '</th>';
         }
         echo '</tr></thead><tbody>';
+        _prime_post_caches(array_filter(array_unique(array_column($rows, 'attachment_id'))), false, false);
         foreach ($rows as $row) {
             $this->row($row);
         }
@@ -200,14 +202,5 @@ final class LogPage
         /* translators: %d: number of a user */
         $deleted = sprintf(__('user %d, deleted', 'facecloak'), $id);
         return $id > 0 ? $deleted : __('nobody (background work)', 'facecloak');
-    }
-
-    /**
-     * @param string|int $value
-     */
-    private function cell($value): string
-    {
-        $value = (string) $value;
-        return preg_match(self::FORMULA, $value) === 1 ? "'" . $value : $value;
     }
 }

@@ -18,11 +18,20 @@ final class MediaInContent
     /** Of options: single numbers that are attachments. */
     private const OPTION_KEYS = ['custom_logo', 'site_icon', 'site_logo'];
     private const SHORTCODE_KEYS = ['ids', 'include', 'image', 'images', 'image_id', 'media_id', 'attachment_id'];
+    /** Of custom fields: numbers under such a name are attachments; under any other they count something. */
+    private const FIELD_KEYS = '/(?:media|image|img|photo|picture|video|poster|background|attachment|thumbnail|gallery|'
+        . 'logo)s?(?:[_-]?ids?|[_-]?gallery)?$/i';
+    /** Fields of WordPress's own that nothing is shown of, and the featured image, which is looked at by itself. */
+    private const OWN_FIELDS = '/^(?:_thumbnail_id$|_edit_|_wp_|_oembed_|_pingme$|_encloseme$|_facecloak)/';
+    private const MEDIA_ENDINGS = '/\.(?:jpe?g|png|webp|gif|avif|hei[cf]|tiff?|bmp|mp4|m4v|mov|webm|mkv|avi|ogv)$/i';
+    /** Things to look up; whoever names more wants to keep the database busy. */
+    private const MOST = 3000;
 
     private UploadsAddress $addresses;
 
-    /** @var array<int, true> */
+    /** @var array<int, bool> whether it is a picture or a clip, by attachment */
     private array $ids = [];
+    private int $number = 0;
     /** @var array<string, true> */
     private array $strays = [];
     /** @var array<int, true> reusable blocks that were looked into */
@@ -51,11 +60,35 @@ final class MediaInContent
     }
 
     /**
+     * What a custom field holds: addresses, and numbers where its name says that they are attachments.
+     *
+     * @param mixed $value as it is stored, or as it is to be
+     */
+    public static function of_field(string $name, $value): self
+    {
+        $media = new self('');
+        $media->look_at_field($name, $value);
+        return $media;
+    }
+
+    /**
+     * All custom fields of a post. What themes show of them nobody can know, so each counts.
+     */
+    public function look_at_fields(int $post): void
+    {
+        foreach ((array) get_post_meta($post) as $name => $values) {
+            foreach ((array) $values as $value) {
+                $this->look_at_field((string) $name, maybe_unserialize($value));
+            }
+        }
+    }
+
+    /**
      * @return int[] attachments that are images or videos
      */
     public function attachments(): array
     {
-        return array_keys($this->ids);
+        return array_keys(array_filter($this->ids));
     }
 
     /**
@@ -90,12 +123,13 @@ final class MediaInContent
             $this->look_at_blocks(parse_blocks($content), $post);
         }
         foreach (['/\bwp-image-(\d+)\b/', '/<img[^>]+\bdata-(?:attachment-)?id=["\']?(\d+)/i'] as $pattern) {
-            array_map([$this, 'add'], array_map('intval', array_column(Pattern::all($pattern, $content), 1)));
+            $this->add_all(array_column(Pattern::all($pattern, $content), 1));
         }
         $this->look_at_shortcodes($content, $post);
         foreach ($this->addresses->paths($content) as $path) {
+            $this->count(1);
             $owners = $this->addresses->attachments($path, $this->attachments());
-            array_map([$this, 'add'], $owners);
+            $this->add_all($owners);
             if ($owners === []) {
                 $this->strays[$path] = true;
             }
@@ -144,11 +178,7 @@ final class MediaInContent
                 continue;
             }
             if (is_string($key) && Pattern::has(self::ID_KEYS, $key)) {
-                foreach ((array) $value as $id) {
-                    if (is_numeric($id)) {
-                        $this->add((int) $id);
-                    }
-                }
+                $this->add_all(array_filter((array) $value, 'is_numeric'));
             }
             if (is_array($value)) {
                 $this->look_at_attributes($value);
@@ -168,9 +198,36 @@ final class MediaInContent
                 $this->look_at_value((string) $inner, $one);
             }
         } elseif (in_array($key, self::OPTION_KEYS, true)) {
-            $this->add((int) $value);
+            $this->add_all([$value]);
         } elseif (is_string($value)) {
             $this->look($value, 0);
+        }
+    }
+
+    /**
+     * @param mixed $value
+     */
+    public function look_at_field(string $name, $value): void
+    {
+        if (preg_match(self::OWN_FIELDS, $name) === 1) {
+            return;
+        }
+        if (is_array($value) || is_object($value)) {
+            foreach ((array) $value as $inner => $one) {
+                $this->look_at_field(is_int($inner) ? $name : (string) $inner, $one);
+            }
+        } elseif (is_scalar($value) && preg_match('/^\d+(?:\s*,\s*\d+)*$/D', (string) $value) === 1) {
+            if (preg_match(self::FIELD_KEYS, $name) === 1) {
+                $this->add_all(wp_parse_id_list((string) $value));
+            }
+        } elseif (is_string($value)) {
+            [$strays, $has_inline] = [$this->strays, $this->has_inline];
+            $this->look($value, 0);
+            // Plugins keep addresses of their style sheets there, and small pictures to show while others load
+            $this->has_inline = $has_inline;
+            $this->strays = $strays + array_filter($this->strays, static function ($path): bool {
+                return preg_match(self::MEDIA_ENDINGS, (string) $path) === 1;
+            }, ARRAY_FILTER_USE_KEY);
         }
     }
 
@@ -182,10 +239,10 @@ final class MediaInContent
             $attributes = shortcode_parse_atts(rtrim($match[2], ' /'));
             $attributes = is_array($attributes) ? $attributes : [];
             foreach (self::SHORTCODE_KEYS as $key) {
-                array_map([$this, 'add'], wp_parse_id_list((string) ($attributes[$key] ?? '')));
+                $this->add_all(wp_parse_id_list((string) ($attributes[$key] ?? '')));
             }
             if (preg_match('/^attachment_(\d+)$/', (string) ($attributes['id'] ?? ''), $id) === 1) {
-                $this->add((int) $id[1]);
+                $this->add_all([$id[1]]);
             }
             $this->look_at_children(strtolower($match[1]), $attributes, $post);
         }
@@ -216,13 +273,29 @@ final class MediaInContent
             'fields' => 'ids',
             'suppress_filters' => true,
         ]);
-        array_map([$this, 'add'], array_map('intval', $children));
+        $this->add_all($children);
     }
 
-    private function add(int $attachment): void
+    /**
+     * @param array<int|float|string> $attachments what may be numbers of such
+     */
+    private function add_all(array $attachments): void
     {
-        if (!isset($this->ids[$attachment]) && self::is_media($attachment)) {
-            $this->ids[$attachment] = true;
+        $new = array_diff(array_unique(array_map('intval', $attachments)), array_keys($this->ids), [0]);
+        $this->count(count($new));
+        if (count($new) > 1) {
+            _prime_post_caches($new, false, true);
+        }
+        foreach ($new as $id) {
+            $this->ids[$id] = self::is_media($id);
+        }
+    }
+
+    private function count(int $more): void
+    {
+        $this->number += $more;
+        if ($this->number > self::MOST) {
+            throw new \RuntimeException(__('It names more pictures and clips than can be looked up.', 'facecloak'));
         }
     }
 }

@@ -19,6 +19,8 @@ final class Plugin
         'queue' => 'Queue',
         'review' => 'Review',
         'gate' => 'Gate',
+        'status_gate' => 'StatusGate',
+        'field_gate' => 'FieldGate',
         'around_posts' => 'AroundPosts',
         'notices' => 'Notices',
         'editor_panel' => 'EditorPanel',
@@ -48,6 +50,8 @@ final class Plugin
     public Queue $queue;
     public Review $review;
     public Gate $gate;
+    public StatusGate $status_gate;
+    public FieldGate $field_gate;
     public AroundPosts $around_posts;
     public Notices $notices;
     public EditorPanel $editor_panel;

@@ -11,7 +11,7 @@ final class PublicPosts
 {
     private const STATUSES = ['publish', 'future', 'private'];
     /** Not viewable by themselves, but what they hold is shown to everybody. */
-    private const PARTS = ['wp_template', 'wp_template_part', 'wp_global_styles', 'custom_css'];
+    private const PARTS = ['wp_template', 'wp_template_part', 'wp_navigation', 'wp_global_styles', 'custom_css'];
     private const REUSABLE = 'wp_block';
 
     public static function is_public(string $status): bool
@@ -55,13 +55,19 @@ final class PublicPosts
             return false;
         }
         $seen[] = $block;
+        $reference = '"ref"[[:space:]]*:[[:space:]]*"?' . $block . '[^0-9]';
         $rows = $wpdb->get_results($wpdb->prepare(
             "SELECT ID, post_type, post_status FROM {$wpdb->posts} WHERE post_type <> 'revision'"
             . ' AND post_content REGEXP %s',
-            '"ref"[[:space:]]*:[[:space:]]*"?' . $block . '[^0-9]'
+            $reference
         ));
-        if ($rows === null || $wpdb->last_error !== '') {
-            return true; // nobody knows
+        $widgets = $wpdb->get_var($wpdb->prepare(
+            "SELECT COUNT(*) FROM {$wpdb->options} WHERE option_name LIKE %s AND option_value REGEXP %s",
+            $wpdb->esc_like('widget_') . '%',
+            $reference
+        ));
+        if ($rows === null || $widgets === null || (int) $widgets > 0 || $wpdb->last_error !== '') {
+            return true; // where the database does not say, nobody knows
         }
         foreach ($rows as $row) {
             $is_shown = $row->post_type === self::REUSABLE

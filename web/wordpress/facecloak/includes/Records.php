@@ -72,6 +72,28 @@ final class Records
     }
 
     /**
+     * Of many attachments at once, the newest record of each.
+     *
+     * @param int[] $attachments
+     * @return array<int, Record> by attachment
+     */
+    public function by_attachments(array $attachments): array
+    {
+        global $wpdb;
+        $ids = array_filter(array_unique(array_map('intval', $attachments)));
+        if ($ids === []) {
+            return [];
+        }
+        $found = [];
+        $marks = implode(', ', array_fill(0, count($ids), '%d'));
+        $sql = "SELECT * FROM {$this->table()} WHERE attachment_id IN ($marks) ORDER BY id";
+        foreach ($this->many($wpdb->prepare($sql, $ids)) as $record) { // phpcs:ignore -- $marks are placeholders
+            $found[$record->attachment_id] = $record;
+        }
+        return $found;
+    }
+
+    /**
      * The newest record whose bytes in uploads have this hash: every copy of the same photo has a record of its own.
      */
     public function by_out_sha256(string $sha256): ?Record

@@ -28,6 +28,7 @@ final class Rest
     public function register(): void
     {
         add_action('rest_api_init', [$this, 'routes']);
+        add_action('delete_attachment', [$this->clips, 'forget']);
     }
 
     public function routes(): void
@@ -47,6 +48,7 @@ final class Rest
         $this->route('/tracks', 'GET', 'tracks');
         $this->route('/picture/(?P<name>[a-z0-9-]{1,80}\.jpg)', 'GET', 'picture');
         $this->route('/decisions', 'PUT', 'decide', [
+            'plan' => ['type' => 'string', 'default' => ''],
             'tracks' => ['type' => 'object', 'required' => true],
             'regions' => ['type' => 'array', 'default' => []],
             'audio' => ['type' => 'string', 'default' => 'keep', 'enum' => ['keep', 'drop']],
@@ -152,7 +154,8 @@ final class Rest
     {
         $record = $this->clip($request);
         $this->clips->decide($record, [
-            'tracks' => $request['tracks'], 'regions' => $request['regions'], 'audio' => $request['audio'],
+            'plan' => $request['plan'], 'tracks' => $request['tracks'], 'regions' => $request['regions'],
+            'audio' => $request['audio'],
         ]);
         return $this->clips->document($record);
     }
@@ -248,6 +251,7 @@ final class Rest
             'width' => $record->width,
             'height' => $record->height,
             'faces' => $record->faces,
+            'list' => Choices::list_of($record),
             'choices' => $record->choices,
             'hide' => Choices::hide($settings),
             'why_not_keep' => $why_not_keep,

@@ -144,6 +144,7 @@ final class ReviewPage
             esc_html__('Faces found', 'facecloak'),
             esc_html__('Uploaded', 'facecloak')
         );
+        _prime_post_caches(array_column($records, 'attachment_id'), false, true);
         array_map([$this, 'row'], $records);
         echo '</tbody></table>';
         $links = paginate_links([

@@ -44,13 +44,13 @@ final class Scan
 
     /**
      * @return array{state: string, done: int, total: int, found: int, started: string, finished: string, problem: string,
-     *     last: int} times are UTC
+     *     last: int, trying: int} times are UTC; `trying` was begun, and is done with when `last` is
      */
     public function state(): array
     {
         $stored = get_option(self::OPTION, []);
         $empty = ['state' => self::NEVER, 'done' => 0, 'total' => 0, 'found' => 0, 'started' => '', 'finished' => '',
-            'problem' => '', 'last' => 0];
+            'problem' => '', 'last' => 0, 'trying' => 0];
         return array_merge($empty, is_array($stored) ? array_intersect_key($stored, $empty) : []);
     }
 
@@ -77,9 +77,12 @@ final class Scan
     /** Cron. */
     public function in_background(): void
     {
+        if ($this->state()['state'] === self::RUNNING) {
+            $this->again_in(self::WAIT_S);  // also where this request ends half-way
+        }
         $state = $this->step(self::CRON_S);
-        if ($state['state'] === self::RUNNING) {
-            $this->again_in($state['problem'] === '' ? self::AGAIN_S : self::WAIT_S);
+        if ($state['state'] === self::RUNNING && $state['problem'] === '') {
+            $this->again_in(self::AGAIN_S);
         }
     }
 
@@ -106,19 +109,20 @@ final class Scan
     /**
      * What was found, newest attachments first.
      *
-     * @param int $page from 1
+     * @param int $before attachments with smaller numbers only
      * @return array<int, array{id: int, faces: ?int, tells: array<string, string[]>, error: string, is_clip: bool,
      *     time: string}>
      */
-    public function findings(int $page, int $per_page): array
+    public function findings(int $before, int $count, int $skip = 0): array
     {
         global $wpdb;
         $rows = (array) $wpdb->get_results($wpdb->prepare(
-            "SELECT post_id, meta_value FROM {$wpdb->postmeta} WHERE meta_key = %s"
+            "SELECT post_id, meta_value FROM {$wpdb->postmeta} WHERE meta_key = %s AND post_id < %d"
             . ' ORDER BY post_id DESC LIMIT %d OFFSET %d',
             self::META,
-            $per_page,
-            ($page - 1) * $per_page
+            $before,
+            $count,
+            $skip
         ));
         $empty = ['faces' => null, 'tells' => [], 'error' => '', 'is_clip' => false, 'time' => ''];
         return array_map(static function ($row) use ($empty): array {
@@ -188,17 +192,19 @@ final class Scan
             }
             foreach ($ids as $id) {
                 try {
-                    $state['found'] += (int) $this->keep($id, $this->look($id));
+                    $state['found'] += (int) $this->keep($id, $this->tried($id, $state));
                     $state['problem'] = '';
                 } catch (Unreachable $unreachable) {
                     $state['problem'] = $unreachable->getMessage();
+                    $state['trying'] = 0;
                     return $this->save($state);
                 }
                 $state['last'] = $id;
                 $state['done']++;
                 wp_cache_delete(self::OPTION, 'options');
-                if ($this->state()['state'] !== self::RUNNING) {
-                    return $this->state();  // somebody has stopped it meanwhile
+                $now = $this->state();
+                if ($now['state'] !== self::RUNNING || $now['started'] !== $state['started']) {
+                    return $now;  // somebody has stopped it meanwhile, or begun anew
                 }
                 $this->save($state);
                 if (microtime(true) >= $until) {
@@ -207,6 +213,29 @@ final class Scan
             }
         }
         return $state;
+    }
+
+    /**
+     * What one attachment holds. One at which PHP gave up half-way, or that nobody foresaw, is not tried for ever.
+     *
+     * @param array<string, mixed> $state
+     * @return array<string, mixed>|null
+     * @throws Unreachable
+     */
+    private function tried(int $id, array $state): ?array
+    {
+        $words = __('The site could not look at it.', 'facecloak');
+        if ($state['trying'] !== $id) {
+            $this->save(['trying' => $id] + $state);
+            try {
+                return $this->look($id);
+            } catch (Unreachable $unreachable) {
+                throw $unreachable;
+            } catch (\Throwable $error) {
+                $words = trim($words . ' ' . Answers::words($error->getMessage()));
+            }
+        }
+        return ['error' => $words, 'time' => gmdate('Y-m-d H:i:s')];
     }
 
     /**

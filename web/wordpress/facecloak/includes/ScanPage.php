@@ -14,8 +14,7 @@ final class ScanPage
     private const PER_PAGE = 50;
     /** Of a step that a page waits for. */
     private const STEP_S = 8.0;
-    /** A cell that begins like this is taken for a formula by spreadsheets. */
-    private const FORMULA = '/^[=+\-@\t\r]/';
+    private const BATCH = 500;
 
     private Scan $scan;
 
@@ -93,6 +92,8 @@ final class ScanPage
     {
         if ($hook === 'media_page_' . self::SLUG) {
             $needed = ['wp-api-fetch', 'wp-i18n', 'wp-a11y'];
+            $at = plugins_url('assets/admin.css', FACECLOAK_FILE);
+            wp_enqueue_style('facecloak-admin', $at, [], FACECLOAK_VERSION);
             $at = plugins_url('assets/scan.js', FACECLOAK_FILE);
             wp_enqueue_script('facecloak-scan', $at, $needed, FACECLOAK_VERSION, true);
             wp_set_script_translations('facecloak-scan', 'facecloak', dirname(FACECLOAK_FILE) . '/languages');
@@ -122,7 +123,7 @@ final class ScanPage
             'facecloak'
         ) . '</strong></p>';
         $this->controls($state);
-        $this->table($this->scan->findings($page, self::PER_PAGE), $state);
+        $this->table($this->scan->findings(PHP_INT_MAX, self::PER_PAGE, ($page - 1) * self::PER_PAGE), $state);
         echo '<div class="tablenav bottom"><div class="tablenav-pages">' . wp_kses_post((string) paginate_links([
             'base' => add_query_arg('paged', '%#%'),
             'format' => '',
@@ -135,24 +136,26 @@ final class ScanPage
     {
         $this->check_person();
         check_admin_referer(self::EXPORT);
-        nocache_headers();
-        header('Content-Type: text/csv; charset=utf-8');
-        header('Content-Disposition: attachment; filename="facecloak-scan-' . gmdate('Y-m-d') . '.csv"');
-        header('X-Content-Type-Options: nosniff');
-        $to = fopen('php://output', 'w');
-        fputcsv($to, ['attachment id', 'title', 'address', 'used in', 'clear faces', 'position in', 'thumbnail in',
-            'serial number in', 'not looked into', 'time (UTC)'], ',', '"', '');
-        for ($page = 1; $rows = $this->scan->findings($page, self::PER_PAGE); $page++) {
+        $heads = ['attachment id', 'title', 'address', 'uploaded to', 'clear faces', 'position in', 'thumbnail in',
+            'serial number in', 'not looked into', 'time (UTC)'];
+        Csv::send('facecloak-scan', $heads, $this->lines());
+    }
+
+    /**
+     * @return iterable<array<int, string|int>>
+     */
+    private function lines(): iterable
+    {
+        for ($before = PHP_INT_MAX; $rows = $this->scan->findings($before, self::BATCH); $before = end($rows)['id']) {
+            $this->prime($rows);
             foreach ($rows as $row) {
-                fputcsv($to, array_map([$this, 'cell'], [
-                    $row['id'], get_the_title($row['id']), (string) wp_get_attachment_url($row['id']),
-                    $this->used_in($row['id']), $row['faces'] ?? '', ...$this->files($row), $this->unseen($row),
+                yield [
+                    $row['id'], Csv::title($row['id']), (string) wp_get_attachment_url($row['id']),
+                    $this->parent($row['id']), $row['faces'] ?? '', ...$this->files($row), $this->unseen($row),
                     $row['time'],
-                ]), ',', '"', '');
+                ];
             }
         }
-        fclose($to);
-        exit;
     }
 
     /**
@@ -182,8 +185,10 @@ final class ScanPage
      */
     private function table(array $rows, array $state): void
     {
-        echo '<table class="wp-list-table widefat striped"><thead><tr>';
-        foreach ([__('File', 'facecloak'), __('What was found', 'facecloak'), __('Used in', 'facecloak')] as $head) {
+        $this->prime($rows);
+        echo '<div class="facecloak-scroll"><table class="widefat striped"><thead><tr>';
+        $heads = [__('File', 'facecloak'), __('What was found', 'facecloak'), __('Uploaded to', 'facecloak')];
+        foreach ($heads as $head) {
             echo '<th scope="col">' . esc_html($head) . '</th>';
         }
         echo '</tr></thead><tbody>';
@@ -195,7 +200,7 @@ final class ScanPage
                 /* translators: %d: number of an attachment */
                 esc_html($title === '' ? sprintf(__('Item %d', 'facecloak'), $row['id']) : $title),
                 implode('<br>', array_map('esc_html', $this->sentences($row))),
-                esc_html($this->used_in($row['id']))
+                esc_html($this->parent($row['id']))
             );
         }
         if ($rows === []) {
@@ -204,7 +209,7 @@ final class ScanPage
                 : __('Nothing was found yet.', 'facecloak');
             echo '<tr><td colspan="3">' . esc_html($words) . '</td></tr>';
         }
-        echo '</tbody></table>';
+        echo '</tbody></table></div>';
     }
 
     /**
@@ -284,10 +289,26 @@ final class ScanPage
         }, [Metadata::POSITION, Metadata::THUMBNAIL, Metadata::SERIAL]);
     }
 
-    private function used_in(int $id): string
+    /** The post it was uploaded to; others may show it as well. */
+    private function parent(int $id): string
     {
         $parent = (int) get_post_field('post_parent', $id);
-        return $parent > 0 ? get_the_title($parent) . ' (' . (string) get_post_status($parent) . ')' : '';
+        return $parent > 0 ? Csv::title($parent) . ' (' . (string) get_post_status($parent) . ')' : '';
+    }
+
+    /**
+     * All that the rows are about, in few queries.
+     *
+     * @param array<int, array<string, mixed>> $rows
+     */
+    private function prime(array $rows): void
+    {
+        $ids = array_column($rows, 'id');
+        _prime_post_caches($ids, false, true);
+        $parents = array_filter(array_map(static function (int $id): int {
+            return (int) get_post_field('post_parent', $id);
+        }, $ids));
+        _prime_post_caches(array_unique($parents), false, false);
     }
 
     private function check_person(): void
@@ -295,14 +316,5 @@ final class ScanPage
         if (!current_user_can(Capabilities::MANAGE)) {
             wp_die(esc_html__('You may not scan the library.', 'facecloak'), '', ['response' => 403]);
         }
-    }
-
-    /**
-     * @param string|int $value
-     */
-    private function cell($value): string
-    {
-        $value = (string) $value;
-        return preg_match(self::FORMULA, $value) === 1 ? "'" . $value : $value;
     }
 }

@@ -23,12 +23,14 @@ final class States
             case Record::UNREVIEWED:
                 return __('Nothing that uses it can be published until somebody has looked.', 'facecloak');
             case Record::REVIEWED:
-                return __('Somebody has looked at it: it can be published.', 'facecloak');
+                return $record->reviewed_by > 0
+                    ? __('Somebody has looked at it: it can be published.', 'facecloak')
+                    : Words::reason($record);
             case Record::SUGGESTED:
                 return __('Nothing was done to it: everybody can fetch it as it was uploaded.', 'facecloak');
             default:
                 if ($is_clip) {
-                    return __('Nothing was done to it, and nobody has looked for faces in it.', 'facecloak');
+                    return Words::reason($record);
                 }
                 return __('The service did not answer, so nobody has looked for faces in it.', 'facecloak');
         }

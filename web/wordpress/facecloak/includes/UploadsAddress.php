@@ -21,17 +21,13 @@ final class UploadsAddress
     {
         $needle = strtolower($this->folder()) . '/';
         $paths = [];
-        foreach ($this->readings($text) as $reading) {
-            foreach (Pattern::split('/[\s"\'<>()\[\]{},|^`]+/', $reading) as $word) {
-                if (strpos($word, '/') === false) {
-                    continue;
-                }
-                $word = $this->without_dots(substr($word, 0, strcspn($word, '?#')));
-                $at = strpos(strtolower($word), $needle);
+        foreach ($this->words($text) as $word) {
+            foreach ($this->without_dots(substr($word, 0, strcspn($word, '?#'))) as $plain) {
+                $at = strpos(strtolower($plain), $needle);
                 if ($at === false) {
                     continue;
                 }
-                $path = rtrim(substr($word, $at + strlen($needle)), '.;:!&');
+                $path = rtrim(substr($plain, $at + strlen($needle)), '.;:!&');
                 if ($path !== '' && substr($path, -1) !== '/') {
                     $paths[$path] = true;
                 }
@@ -149,7 +145,30 @@ final class UploadsAddress
     }
 
     /**
-     * @return string[] the text as different readers of it would understand it
+     * What may be an address, each before and after percent signs are decoded: browsers take the dots away before, and
+     * what is decoded too early takes with it more, or less, than it should.
+     *
+     * @return string[]
+     */
+    private function words(string $text): array
+    {
+        [$readings, $addresses] = $this->readings($text);
+        $words = array_filter($addresses, static function (string $address): bool {
+            return strpos($address, '..') !== false || stripos($address, '%2e') !== false;
+        });
+        foreach (array_merge($readings, [implode(' ', $addresses)]) as $reading) {
+            foreach (array_unique([$reading, rawurldecode($reading)]) as $spelling) {
+                $words = array_merge($words, Pattern::split('/[\s"\'<>()\[\]{},|^`]+/', $spelling));
+            }
+        }
+        return array_filter(array_unique($words), static function (string $word): bool {
+            return strpos($word, '/') !== false;
+        });
+    }
+
+    /**
+     * @return array{0: string[], 1: string[]} the text as different readers of it would understand it, and what stands in
+     *     the attributes that hold one address
      */
     private function readings(string $text): array
     {
@@ -164,10 +183,10 @@ final class UploadsAddress
         $closed = Pattern::replace('/&#(x[0-9a-f]+|[0-9]+);?/i', static function (array $match): string {
             return '&#' . $match[1] . ';';
         }, str_replace('\\/', '/', $json));
-        $plain = rawurldecode(html_entity_decode($closed, ENT_QUOTES | ENT_HTML5, 'UTF-8'));
+        $plain = html_entity_decode($closed, ENT_QUOTES | ENT_HTML5, 'UTF-8');
         // In an address, browsers leave out line breaks and take a backslash for a slash
         $quoted = Pattern::all('/\b(?:src|href|poster|data)\s*=\s*(?|"([^"]*)"|\'([^\']*)\')/i', $plain);
-        $addresses = implode(' ', str_replace(["\t", "\r", "\n"], '', array_column($quoted, 1)));
+        $addresses = str_replace(["\t", "\r", "\n"], '', array_column($quoted, 1));
         $css = Pattern::replace(
             '/\\\\([0-9a-fA-F]{1,6})\s?/',
             static function (array $match): string {
@@ -176,21 +195,30 @@ final class UploadsAddress
             },
             $plain
         );
-        return array_unique([$plain, strtr($addresses, '\\', '/'), $css]);
+        return [array_unique([$plain, $css]), str_replace('\\', '/', $addresses)];
     }
 
-    /** `a//b/./c/../d` is `a/b/d`. */
-    private function without_dots(string $path): string
+    /**
+     * `a/b/./c/../d` is `a/b/d`. Of `a//../b` browsers make `a/b`, and servers `b`.
+     *
+     * @return string[] decoded
+     */
+    private function without_dots(string $path): array
     {
-        $parts = [];
-        foreach (explode('/', $path) as $part) {
-            if ($part === '..') {
-                array_pop($parts);
-            } elseif ($part !== '' && $part !== '.') {
-                $parts[] = $part;
+        $found = [];
+        foreach (array_unique([$path, (string) preg_replace('#/+#', '/', $path)]) as $spelling) {
+            $parts = [];
+            foreach (explode('/', $spelling) as $part) {
+                $dots = str_ireplace('%2e', '.', $part);
+                if ($dots === '..') {
+                    array_pop($parts);
+                } elseif ($dots !== '.') {
+                    $parts[] = $part;
+                }
             }
+            $found[] = (string) preg_replace('#/+#', '/', rawurldecode(implode('/', $parts)));
         }
-        return implode('/', $parts) . (substr($path, -1) === '/' ? '/' : '');
+        return array_unique($found);
     }
 
     /** `wp-content/uploads`: what the addresses of all uploads have in common, whatever the host and the base. */

@@ -48,20 +48,26 @@ final class Words
                 return __('The service cannot process it: only a placeholder is there.', 'facecloak');
             case Record::UNCHECKED:
                 if ($record->kind === 'clip') {
-                    return __(
-                        'Clips are not looked into with the policy “Suggest”: its faces are NOT covered.',
-                        'facecloak'
-                    );
+                    return __('Clips are not looked into under this policy: faces in it are NOT covered.', 'facecloak');
                 }
                 return __('The service did not answer, so it was not checked: its faces are NOT covered.', 'facecloak');
             case Record::SUGGESTED:
                 return self::suggested($number);
+        }
+        if (Verdict::kept($record->verdict) !== []) {
+            return __(
+                'One face or more is left as it was, and nobody has approved that. Detection misses faces.',
+                'facecloak'
+            );
         }
         if ($record->kind === 'clip') {
             return __(
                 'Faces that were found are covered, but nobody has reviewed it. Detection misses faces.',
                 'facecloak'
             );
+        }
+        if ($record->faces === null) {
+            return __('It was made from another picture, and nobody has reviewed it.', 'facecloak');
         }
         if ($number === 0) {
             return __('No face was found, but nobody has confirmed that. Detection misses faces.', 'facecloak');
