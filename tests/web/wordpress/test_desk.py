@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import itertools
 import json
@@ -506,14 +507,22 @@ def test_the_line_for_readers_comes_once_and_goes_with_the_cover(guarded):
         for _ in range(2):
             assert approve(client, media, {}).status_code == 200
             assert site.sql(caption) == [[f"In town. {LINE}"]]
-        shown = site.php("""wp_update_post(['ID' => $id, 'post_parent' => 0]);
-            $line = $plain ? 'Faces in this picture were altered to protect people.' : '';
-            $says = [do_shortcode("[caption id='attachment_$id' width='9']<img src='/x'> In town.[/caption]"),
-                render_block(parse_blocks("<!-- wp:image {\"id\":$id} --><figure><img src='/x'/><figcaption>$line"
-                    . "</figcaption></figure><!-- /wp:image -->")[0])];
-            return $says;""", id=media, plain=True)
-        assert [one.count(LINE) for one in shown] == [1, 1]
         everybody = {"faces": {"1": "keep", "2": "keep"}}
         assert approve(client, media, everybody, "Both agreed.").status_code == 200
         assert site.sql(caption) == [["In town."]]
         assert client.get(below(media)).json()["verdict"]["headline"].startswith("No face is covered.")
+
+
+def test_readers_are_told_once_in_every_kind_of_caption(guarded):
+    line = "Faces weren't left as they were."
+    site = guarded("require", disclosure=line)
+    media = site.media(march(16))["id"]
+    with site.browse("editor") as client:
+        assert approve(client, media, {}).status_code == 200
+    block = f'<!-- wp:image {{"id":{media}}} --><figure><img src="/x"/>%s</figure><!-- /wp:image -->'
+    texts = [f'[caption id="attachment_{media}" width="9"]<img src="/x"> In town.%s[/caption]', block,
+             block.replace("%s", "<figcaption>In town. %s</figcaption>")]
+    texts = [one % told for one in texts for told in ("", " " + line)]
+    shown = site.php("return array_map(function ($text) { return apply_filters('the_content', $text); }, $texts);",
+                     texts=texts)
+    assert [html.unescape(one).replace("\u2019", "'").count(line) for one in shown] == [1] * len(texts), shown

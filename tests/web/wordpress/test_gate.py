@@ -461,7 +461,8 @@ def test_every_public_type_is_guarded_and_no_other(site, guarded):
         }
         return $made;""", user="administrator", c=bad.block)
     assert made == {"post publish": "pending", "page publish": "pending", "story publish": "pending",
-                    "story aired": "pending", "wp_template publish": "pending", "wp_template_part publish": "pending", "wp_navigation publish": "pending",
+                    "story aired": "pending", "wp_template publish": "pending", "wp_template_part publish": "pending",
+                    "wp_navigation publish": "pending",
                     "note publish": "publish", "wp_block publish": "publish", "post draft": "draft",
                     "post pending": "pending"}
 

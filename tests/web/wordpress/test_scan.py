@@ -122,9 +122,10 @@ def test_one_file_that_breaks_php_does_not_stop_the_scan_for_ever(library):
     with site.client("administrator") as client:
         client.post("/wp-json/facecloak/v1/scan", json={"do": "start"})
     # In the middle of the first, twice: what nobody foresaw, and what PHP does not come back from
-    breaking = """add_filter('get_attached_file', function ($file, $id) use ($broken, $how) {
-            if ($id === $broken) { if ($how === 'die') { exit; } throw new Error('broken'); }
-            return $file; }, 10, 2);
+    breaking = """add_filter('get_post_metadata', function ($value, $id, $key) use ($broken, $how) {
+            if ($id !== $broken || $key !== '_wp_attached_file') { return $value; }
+            if ($how === 'die') { exit; }
+            throw new Error('broken'); }, 10, 3);
         do_action('facecloak_scan'); return null;"""
     with pytest.raises(Failed):
         site.php(breaking, constants={"DOING_CRON": True}, broken=ids["told.jpg"], how="die")

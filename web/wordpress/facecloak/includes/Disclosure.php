@@ -107,7 +107,8 @@ final class Disclosure
     private static function says(string $html, string $line): bool
     {
         $plain = static function (string $text): string {
-            return wptexturize(html_entity_decode(wp_strip_all_tags($text), ENT_QUOTES, 'UTF-8'));
+            $text = wptexturize(html_entity_decode(wp_strip_all_tags($text), ENT_QUOTES, 'UTF-8'));
+            return html_entity_decode($text, ENT_QUOTES, 'UTF-8');
         };
         return strpos($plain($html), $plain($line)) !== false;
     }
