@@ -154,7 +154,7 @@ def test_from_the_block_editor_over_the_desk_to_readers(guarded, engine, desk, p
 
     # Now the author can publish, and readers are told
     author.evaluate("window.dispatchEvent(new Event('focus'))")
-    expect(panel).to_contain_text("All pictures and clips are reviewed.")
+    expect(panel).to_contain_text("All pictures and clips that were found in it are reviewed.")
     author.locator(".editor-post-publish-panel__header-publish-button button").click()
     author.wait_for_function("wp.data.select('core/editor').isCurrentPostPublished()")
     with site.client() as nobody:

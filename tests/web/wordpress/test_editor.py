@@ -88,7 +88,7 @@ def test_the_publish_button_waits_for_the_review_and_says_why(site, guarded, edi
     expect(button).to_have_attribute("aria-disabled", "true")
     page.unroute("**/facecloak/v1/gate**")
     panel.get_by_role("button", name="Check again").click()
-    expect(panel).to_contain_text("All pictures and clips are reviewed.")
+    expect(panel).to_contain_text("All pictures and clips that were found in it are reviewed.")
     expect(button).to_have_attribute("aria-disabled", "false")
     shot(page, "panel-open")
     button.click()

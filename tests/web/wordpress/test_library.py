@@ -79,7 +79,7 @@ def test_an_approval_is_taken_back(site, guarded, editor):
     link = re.search(r'href="([^"]*action=facecloak_again[^"]*)"', page)[1].replace("&#038;", "&").replace("&amp;", "&")
     assert editor.get(link).status_code == 302
     assert state_of(site, one) == "unreviewed"
-    assert "is looked at again" in editor.get("/wp-admin/upload.php?mode=list").text
+    assert "is to be looked at again" in editor.get("/wp-admin/upload.php?mode=list").text
 
 
 def test_what_was_never_looked_at_is_looked_at(site, guarded, editor):

@@ -120,7 +120,7 @@
         }
         return answer.policy === 'suggest'
             ? __('Nothing was found to look at. Detection misses faces.', 'facecloak')
-            : __('All pictures and clips are reviewed.', 'facecloak');
+            : __('All pictures and clips that were found in it are reviewed.', 'facecloak');
     }
 
     function Found(props) {

@@ -62,8 +62,11 @@
                 media.reviewed.at),
             media.reviewed && media.reviewed.reason && el(wp.element.Fragment, null,
                 ' ', __('Reason:', 'facecloak'), ' ', el('q', null, media.reviewed.reason)),
-            el('p', null, fc.button({ disabled: isBusy, onClick: onTakeBack },
-                __('Take the approval back', 'facecloak'))));
+            el('p', null, fc.button({
+                disabled: isBusy, onClick: onTakeBack, 'aria-describedby': 'facecloak-take-back-help',
+            }, __('Take the approval back', 'facecloak')), ' ',
+            el('span', { id: 'facecloak-take-back-help' },
+                __('Posts that are public with it already stay as they are.', 'facecloak'))));
     }
 
     // The menu was written when the page was loaded

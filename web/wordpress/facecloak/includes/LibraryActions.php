@@ -100,7 +100,7 @@ final class LibraryActions
                 /* translators: %d: number of files */
                 ? _n('%d file was confirmed.', '%d files were confirmed.', $done, 'facecloak')
                 /* translators: %d: number of files */
-                : _n('%d file is looked at again.', '%d files are looked at again.', $done, 'facecloak');
+                : _n('%d file is to be looked at again.', '%d files are to be looked at again.', $done, 'facecloak');
             Notices::tell($user, sprintf($words, $done), 'success');
         }
         $shown = array_slice($refused, 0, self::MOST_WORDS, true);

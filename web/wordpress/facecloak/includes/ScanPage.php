@@ -167,13 +167,14 @@ final class ScanPage
             '<p id="facecloak-scan" data-state="%s">'
             . '<button type="button" class="button button-primary" data-do="start">%s</button>'
             . ' <button type="button" class="button" data-do="stop"%s>%s</button>'
-            . ' <progress max="%d" value="%d"%s></progress> <span role="status">%s</span></p>',
+            . ' <progress max="%d" value="%d" aria-label="%s"%s></progress> <span role="status">%s</span></p>',
             esc_attr($state['state']),
             esc_html__('Scan the library', 'facecloak'),
             $state['state'] === Scan::RUNNING ? '' : ' disabled',
             esc_html__('Stop', 'facecloak'),
             (int) max(1, $state['total']),
             (int) $state['done'],
+            esc_attr__('Files that were looked at', 'facecloak'),
             $state['state'] === Scan::RUNNING ? '' : ' hidden',
             esc_html($this->words($state))
         );
