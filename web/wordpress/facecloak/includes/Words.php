@@ -48,7 +48,10 @@ final class Words
                 return __('The service cannot process it: only a placeholder is there.', 'facecloak');
             case Record::UNCHECKED:
                 if ($record->kind === 'clip') {
-                    return __('Clips are not looked into under this policy: faces in it are NOT covered.', 'facecloak');
+                    return __(
+                        'Clips are not looked into with the policy “Suggest”: its faces are NOT covered.',
+                        'facecloak'
+                    );
                 }
                 return __('The service did not answer, so it was not checked: its faces are NOT covered.', 'facecloak');
             case Record::SUGGESTED:
