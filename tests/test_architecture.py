@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
     {"references"},
     {"video"},
     {"protect", "verify", "adding"},
+    {"batch"},
     {"__init__"},
     {"cli_models", "cli_service", "cli_video"},
     {"cli"},
@@ -37,7 +38,8 @@ LAYERS: list[set[str]] = [
 # version that verify puts into a report stands among the public names, which import nothing until they are used.
 SIDEWAYS = {("types", "errors"), ("types", "metadata"), ("protect", "verify"), ("verify", "__init__"),
             ("surrogates", "surrogates"), ("detectors", "detectors"), ("attacks", "attacks"),
-            ("obfuscators", "obfuscators"), ("video", "video"), ("video", "__init__")}
+            ("obfuscators", "obfuscators"), ("video", "video"), ("video", "__init__"), ("batch", "batch"),
+            ("batch", "__init__")}
 
 
 def imports(path: Path) -> set[str]:

@@ -111,3 +111,5 @@ class Entry:
     faces: Mapping[str, int]
     words: str
     seconds: float
+    raised: str | None = None  # the name of the error in `cloak.errors`
+    output_path: Path | None = None  # where the output lies, which `output` does not always tell: names can be no UTF-8

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import math
 import os
 import struct
@@ -42,6 +43,7 @@ _KEEP_DURATION = {"mov", "matroska", "avi", "asf", "mxf"}
 # 16K, which no camera makes: the first frame of a larger one alone takes a gigabyte.
 MAX_PIXELS = 15360 * 8640
 MAX_THREADS = 4  # each holds frames of its own; more bring nothing that detection would notice
+MOST_TO_STILL = 300  # frames decoded to reach a moment: a little more than x264 puts between two key frames
 
 # How ffmpeg spells what H.273 numbers.
 PRIMARIES = {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020",
@@ -165,6 +167,28 @@ def frames(clip: Clip, *, start: int = 0, on_damage: Callable[[str], None] | Non
         missing = _missing(clip, ends, container, stream) or ends.trouble
         if missing:
             damaged(missing)
+
+
+def still(clip: Clip, *, seconds: float) -> NDArray[np.uint8]:
+    """(H, W, 3) RGB, upright: the frame at a moment or shortly before, for people who want to know what a clip shows.
+
+    Decodes from the key frame before that moment on, a few hundred frames at most.
+
+    Raises:
+        ClipUnreadable: no frame can be decoded.
+    """
+    at = clip.start + round(seconds / clip.time_base)
+    with _opened(clip.path) as container:
+        stream = _main_video(container, clip.path)
+        with contextlib.suppress(av.error.FFmpegError):  # then it is the beginning that is shown
+            container.seek(at, stream=stream)
+        picture = _first_frame(container, stream, clip.path)
+        with contextlib.suppress(av.error.FFmpegError):
+            for later in itertools.islice(container.decode(stream), MOST_TO_STILL):
+                picture = later
+                if later.pts is None or later.pts >= at:
+                    break
+        return _rgb_of(clip, picture)()
 
 
 def suffix_of(path: Path) -> Literal[".mp4", ".mov", ".mkv", ".webm"]:
