@@ -22,7 +22,7 @@ from rich.table import Table
 from typer.core import TyperCommand
 
 import cloak
-from cloak import cli_models, cli_service, cli_video
+from cloak import cli_batch, cli_models, cli_service, cli_video
 from cloak.choices import Choices, parse_numbers, parse_region, read_choices
 from cloak.choices import to_json as form_of
 from cloak.errors import ChoicesInvalid, CloakError, OutputRefused, PhotoUnreadable
@@ -74,6 +74,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_models.app, name="models")
 cli_video.add_to(app)
+cli_batch.add_to(app)
 app.command(**cli_service.STUDIO)(cli_service.studio)
 app.command(**cli_service.SERVE)(cli_service.serve)
 app.add_typer(cli_service.app, name="token")

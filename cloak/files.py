@@ -111,6 +111,25 @@ def write_all(path: Path, data: bytes, *, named: Path) -> None:
         raise _cannot_write(named, error) from error
 
 
+def move_new(made: Path, path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
+    """Gives a finished file that lies elsewhere on the same disk its name.
+
+    Raises:
+        OutputRefused: `path` exists and may not be replaced, or is one of `inputs`.
+        OSError: it cannot be done, with EXDEV where it would be another disk.
+    """
+    check_output(path, overwrite=overwrite, inputs=inputs)
+    if overwrite:
+        os.replace(made, path)
+    else:
+        try:
+            _rename_new(made, path)
+        except FileExistsError as error:
+            raise _cannot_write(path, error) from error
+        made.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
 def check_output(path: Path, *, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
     """Raises OutputRefused where writing to `path` would be refused; cheap, so ask before any long work."""
     try:

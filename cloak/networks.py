@@ -79,12 +79,8 @@ def load(settings: Settings) -> Networks:
         SettingsInvalid: a recogniser that is not installed, none that can judge, or none left to make a cloak with.
         CloakError: a weight file is missing or damaged.
     """
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise SettingsInvalid("device is cuda, but torch sees no CUDA device here. Choose auto or cpu; "
-                              "nothing was written.")
-    wants_cuda = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
-    device = torch.device("cuda" if wants_cuda else "cpu")
-    names = _chosen(settings)
+    device = device_of(settings)
+    names = names_of(settings)
     judge = _judge(names, settings)
     return Networks(
         device,
@@ -94,8 +90,25 @@ def load(settings: Settings) -> Networks:
     )
 
 
-def _chosen(settings: Settings) -> tuple[str, ...]:
-    """The recognisers of a run, in the order in which they are installed."""
+def device_of(settings: Settings) -> torch.device:
+    """Where the networks of a run are.
+
+    Raises:
+        SettingsInvalid: there is no such device here.
+    """
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise SettingsInvalid("device is cuda, but torch sees no CUDA device here. Choose auto or cpu; "
+                              "nothing was written.")
+    wants_cuda = settings.device == "cuda" or (settings.device == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if wants_cuda else "cpu")
+
+
+def names_of(settings: Settings) -> tuple[str, ...]:
+    """The recognisers of a run, in the order in which they are installed. None of them is loaded.
+
+    Raises:
+        SettingsInvalid: see `load`.
+    """
     installed = surrogates.available()
     wanted = installed if settings.recognisers is None else settings.recognisers
     named = wanted if settings.judge is None else (*wanted, settings.judge)

@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"protect", "verify", "adding"},
     {"batch"},
     {"__init__"},
-    {"cli_models", "cli_service", "cli_video"},
+    {"cli_batch", "cli_models", "cli_service", "cli_video"},
     {"cli"},
 ]
 # A folder states its protocol in its own __init__, types raise errors, protect asks verify what it wrote, and the

@@ -31,7 +31,7 @@ class Common:
 
     photo: Settings
     clip: VideoSettings
-    folder: Path | None = None  # for temporary files; None: beside the outputs
+    folder: Path | None = None  # for temporary files, which every worker has to see; None: beside the outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,9 @@ class Result:
     number: int  # of the item
     state: State
     output_sha256: str | None = None
+    # Where it lies, its report beside it, until the driver has put its hash into the ledger and given it its name; a
+    # worker that lives on unknown to the driver publishes nothing
+    made: Path | None = None
     needs_look: bool = False  # written, but a face is still matched, lost, or may have been seen uncovered
     # Of photos: status -> how many faces; of clips: decision -> how many tracks
     faces: Mapping[str, int] = field(default_factory=dict)

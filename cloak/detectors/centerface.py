@@ -157,8 +157,10 @@ def loosen(graph: onnx.GraphProto) -> None:
 
 
 def load(device: torch.device) -> CenterFace:
-    """The detector, on the CPU whatever `device` is."""
-    return CenterFace()
+    """The detector, on the CPU whatever `device` is, with as many threads as torch has."""
+    import torch  # loaded already, for there is a device
+
+    return CenterFace(threads=torch.get_num_threads())
 
 
 def _views(pixels: Pixels) -> Iterator[Pixels]:

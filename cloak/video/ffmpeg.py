@@ -127,6 +127,15 @@ def encoders() -> tuple[str, ...]:
     return tuple(sorted(_encoders(_binaries()[0])))
 
 
+def version_here() -> str:
+    """Of the ffmpeg that is asked first.
+
+    Raises:
+        EncodingFailed: there is none.
+    """
+    return _version(_binaries()[0]) or "unknown"
+
+
 def _binaries() -> list[str]:
     """Usable binaries, the preferred first.
 
