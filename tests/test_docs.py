@@ -54,9 +54,9 @@ def folder(tmp_path, portrait):
 
 def test_every_cloak_command_of_the_readme_runs(folder):
     examples = commands("cloak")
-    assert {words[1] for words in examples} == {"photo", "faces", "verify", "video", "models", *SERVICE}
+    assert {words[1] for words in examples} == {"photo", "faces", "verify", "video", "batch", "models", *SERVICE}
     command = Path(sys.executable).with_name("cloak")
-    for words in (words for words in examples if words[1] not in ("video", "models", *SERVICE)):
+    for words in (words for words in examples if words[1] not in ("video", "batch", "models", *SERVICE)):
         run = subprocess.run([command, *words[1:]], cwd=folder, capture_output=True, text=True)
         # 3 is an honest verdict on one portrait, not a command that does not work.
         assert run.returncode in (0, 3) and run.stdout, f"{shlex.join(words)}: {run.returncode}\n{run.stderr}"
@@ -81,6 +81,25 @@ def test_every_video_command_of_the_readme_runs(folder, monkeypatch):
         assert run.exit_code == 0 and run.stdout, f"{shlex.join(words)}: {run.exit_code}\n{run.output}"
     for name in ("march.redacted.mp4", "march.html", "chosen.mp4.json", "march.plan.json", "planned.mp4"):
         assert (folder / name).is_file(), name
+
+
+def test_every_batch_command_of_the_readme_is_understood(folder, monkeypatch):
+    """What they do is tested in tests/end_to_end/test_batch.py; here, that each finds its two photos and its rules."""
+    from typer.testing import CliRunner
+
+    from cloak import cli
+    monkeypatch.chdir(folder)
+    (folder / "card").mkdir()
+    for name in ("march.jpg", "crowd.png"):
+        (folder / name).rename(folder / "card" / name)
+    (rules,) = [block for block in blocks("toml") if block.startswith("[rules]")]
+    (folder / "rules.toml").write_text(rules)
+    (folder / "speaker.jpg").write_bytes((folder / "card" / "march.jpg").read_bytes())
+    examples = [words for words in commands("cloak") if words[1] == "batch"]
+    assert len(examples) >= 3
+    for words in examples:
+        run = CliRunner().invoke(cli.app, [*words[1:], "--dry-run"])
+        assert run.exit_code == 0 and "2 files" in run.stdout, f"{shlex.join(words)}: {run.exit_code}\n{run.output}"
 
 
 def test_every_models_command_of_the_readme_is_understood(folder, models, monkeypatch):
