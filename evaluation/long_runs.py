@@ -183,6 +183,11 @@ def _ticks(start: float, ended: threading.Event, every_s: float) -> Iterator[flo
         number += 1
 
 
+def resident_mb(pid: int) -> float:
+    """Memory that a process holds now; 0 where it has ended."""
+    return _status(pid, "VmRSS")
+
+
 def _status(pid: int, name: str) -> float:
     """Of a process, in MB; 0 where it has ended."""
     with contextlib.suppress(OSError):
