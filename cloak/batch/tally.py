@@ -66,9 +66,9 @@ class Row:
         """What was measured, or why there is nothing and what to do; without the path of the file before it."""
         words = shown(self.entry.words)
         head, colon, rest = words.partition(": ")
-        if not self.entry.source or not head.endswith(self.entry.source):
-            return words
-        return rest[:1].upper() + rest[1:] if colon else ""
+        if colon and self.entry.source and head.endswith(self.entry.source):
+            words = rest
+        return words[:1].upper() + words[1:]
 
 
 def rows_of(entries: Iterable[Entry], *, is_quiet: bool) -> tuple[Row, ...]:
