@@ -169,7 +169,8 @@ def kill(data: Path, room: Path, sizes: argparse.Namespace) -> dict[str, Any]:
         rows.append({
             "after_s": after_s, "killed": what, "code": first.code, "orphans_s": first.orphans_s,
             "outputs_then": sum(not name.endswith(".json") for name in between.keys() - set(hidden)),
-            "temporary_then": len(hidden), "ledger_done_then": done_before, "half_made": half_made, "exit_code": again.code,
+            "temporary_then": len(hidden), "ledger_done_then": done_before, "half_made": half_made,
+            "exit_code": again.code,
             "differences": differences(expected, tree(out)), "left_over": leftovers(out, work_of(out)),
             "wall_s_again": again.wall_s,
         })  # fmt: skip
