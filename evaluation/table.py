@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluation import record
+from evaluation import batch_tables, record
 from evaluation.errors import EvaluationFailed
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -35,7 +35,7 @@ def render(paths: Sequence[Path]) -> str:
         "photos": _photos, "run": _run, "adaptive": _adaptive, "ensure": _ensure, "video_search": _video_search,
         "video": _video, "streams": _streams, "detectors": _detectors,
         "detectors_motion": _detectors_motion,
-        "speed": _speed, "studio": _studio, "wordpress": _wordpress, "metadata": _metadata,
+        "speed": _speed, "studio": _studio, "wordpress": _wordpress, "metadata": _metadata, "batch": _batch,
     }  # fmt: skip
     tables = [
         _made(make, path, document)
@@ -530,6 +530,12 @@ def _wordpress(path: Path, document: dict[str, Any]) -> str:
         f"Source: `{path.parent.name}/{path.name}`."
     )
     return _markdown(caption, ["upload", "without the plugin", "with it", "added"], rows)
+
+
+def _batch(path: Path, document: dict[str, Any]) -> str:
+    source = f"Source: `{path.parent.name}/{path.name}`."
+    return "\n\n".join(_markdown(f"{caption} {source}", heads, rows)
+                       for caption, heads, rows in batch_tables.tables(document, each_kill=False))
 
 
 def _metadata(path: Path, document: dict[str, Any]) -> str:

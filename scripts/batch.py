@@ -231,8 +231,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=arguments.room) as folder:
             found = PARTS[name](data, Path(folder), arguments)
         known = record.read(arguments.out) if arguments.out.exists() else {}
-        parts = {one: known[one] for one in PARTS if one in known} | {name: found}
-        record.write(arguments.out, "batch", parts)
+        others = {one: known[one] for one in known if one not in ("schema", "kind", "machine", "versions")}
+        record.write(arguments.out, "batch", others | {name: found})
         print(f"{name}: {arguments.out}", flush=True)
         print(json.dumps({key: value for key, value in found.items() if not isinstance(value, (dict, list))}, indent=1))
         wrong += [f"{name}: {words}" for words in failings(name, found)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from evaluation import batch_tables
 from evaluation.html_report.markup import Markup, facts, figure, folded, table, tag
 from evaluation.html_report.plots import Axis, Point, Series, lines, logarithmic, rates, rows
 from evaluation.html_report.searches import searches
@@ -285,6 +286,26 @@ def _streams(document: Document) -> list[Markup]:
     ]
 
 
+def _batch(document: Document) -> list[Markup]:
+    parts = [table(caption.replace("*", "").replace("`", ""), heads, [[cell.replace("`", "") for cell in row]
+                                                                      for row in body])
+             for caption, heads, body in batch_tables.tables(document, each_kill=True)]
+    if bad := document.get("bad"):
+        planted = [[name, one["kind"], one["state"] or "not named", one["error"] or "-"]
+                   for name, one in (bad["planted"] | bad["odd_files"]).items()]
+        if wrong := bad["published"]["unprotected"]:
+            parts.append(table("Files under OUT that are not protected.", ["file", "because it"],
+                               [[name, why] for name, why in wrong.items()]))
+        parts.append(folded("What became of each planted file",
+                            table("Planted files.", ["file", "kind", "ended as", "error"], planted)))
+    for part in ("bad", "throughput"):
+        if part in document:
+            over = [f"{seconds:.0f} s, {outputs:,} outputs: {driver:,} + {workers:,}"
+                    for seconds, outputs, driver, workers in document[part]["memory"]["over_time"]]
+            parts.append(folded(f"MB over time: driver + workers ({part})", *(tag("p", words) for words in over)))
+    return parts
+
+
 def _clip_search(document: Document) -> list[Markup]:
     searched, protocol = document["searched"], document["protocol"]
     body = [
@@ -356,6 +377,7 @@ _KINDS: dict[str, Callable[[Document], list[Markup]]] = {
     "clip_search": _clip_search,
     "video": _video,
     "streams": _streams,
+    "batch": _batch,
     "rekognition": _rekognition,
     "calibration": _notes,
     "tuning notes": _notes,

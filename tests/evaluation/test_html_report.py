@@ -16,7 +16,7 @@ from evaluation import html_report, record
 from evaluation.__main__ import main
 from evaluation.html_report import page, plots, searches, sections, strips
 from evaluation.html_report.markup import Markup, escaped, tag
-from tests.evaluation.test_record_and_table import streams
+from tests.evaluation.test_record_and_table import batch, streams
 
 RESULTS = Path(record.__file__).parent / "results"
 HOSTILE = "</title></style><script>alert('x')</script><img src=x onerror=alert(1)>\"' onload=a() &lt;b&gt; \u202e\x00"
@@ -144,6 +144,14 @@ def test_what_redaction_of_video_keeps_is_shown_with_what_was_said_and_the_memor
     assert unknown == []
     assert {"deep.mp4", "50 to 49", "CHANGED", "45.9 / 40.0", "7 to 1", "x.part", "cloak: a.mp4: is empty.",
             "looking, cloak", "+6.00", "writing", "NO", "looking, cloak: 301, 430"} <= set(read.text)
+
+
+def test_what_a_batch_left_is_shown_with_every_kill_and_every_planted_file(tmp_path):
+    record.write(tmp_path / "batch.json", "batch", batch())
+    _, read, unknown = shown(tmp_path / "batch.json")
+    assert unknown == []
+    assert {"x|y.jpg", "is <b>x</b>", "bad/text.jpg", "not named", "odd/<b>bold.jpg", "markup", "1 of 2,040", "7.5",
+            "all its processes", "b.jpg", "60 s, 1,200 outputs: 91 + 1,800"} <= set(read.text)
 
 
 def test_a_searched_clip_names_who_is_above_the_threshold_and_brackets_who_is_not(tmp_path):

@@ -185,3 +185,53 @@ def test_what_redaction_of_video_loses_is_shown_plainly(tmp_path):
     assert "| writing | NO | 100% | .a/part | nothing |" in lines
     assert any("**1 of 1 clips miss 46 dB over all frames: deep.mp4.**" in line for line in lines)
     assert any("30 minutes, 45,000 frames" in line and "390 above" in line for line in lines)
+
+
+def batch():
+    """A result of scripts/batch.py in which every part missed its bar."""
+    memory = {"peak_mb": 2345.4, "quarters_mb": [100.0, 1900.0, 2000.0, 2100.0], "mb_per_1000_outputs": 12.3,
+              "over_time": [[0.0, 0, 90, 10], [60.5, 1200, 91, 1800]]}
+    planted = {"bad/text.jpg": {"kind": "no photo", "state": None, "error": None}}
+    odd = {"odd/<b>bold.jpg": {"kind": "markup", "state": "done", "error": None}}
+    published = {"files": 2040, "photos": 1008, "clips": 20, "flagged": 33, "faces": 1500, "faces_bare": {"a.jpg": 2},
+                 "faces_judged": 1400, "faces_matched": {"dlib_cpp": 1, "sface": 700}, "clip_faces": 90,
+                 "clip_faces_bare": 3, "clip_faces_bare_unflagged": 1, "unprotected": {"x|y.jpg": "is <b>x</b>"}}
+    bad = {"photos": 1000, "clips": 20, "bad": 30, "odd_files": odd, "planted": planted, "published": published,
+           "command": "cloak batch card -o web", "exit_code": 2, "good_done": 1019, "bad_in_report": 29,
+           "bad_in_page": 28, "bad_in_ledger": 27, "bad_as_expected": 26, "matchers": ["dlib_cpp", "sface"],
+           "inputs_changed": [], "left_over": [".x.part"], "fmr": "1e-3", "wall_s": 600.0, "memory": memory,
+           "again": {"exit_code": 2, "wall_s": 9.0}}
+    throughput = {"photos": 120, "processors": 2, "load_before": 0.1, "exit_codes": {"batch": 0, "loop": 0, "one": 3},
+                  "seconds_per_photo": {"batch": 2.0, "loop": 3.98, "one": 1.0}, "times_the_loop": 1.99,
+                  "times_one_command": 0.5, "bar": 2.0, "is_above_bar": False, "memory": memory}
+    row = {"photos": 100, "runs": 3, "wall_s": 10.0, "ms_each": 80.0, "done": 100, "exit_code": 0, "peak_mb": 900.0,
+           "driver_peak_mb": 80.0}
+    scale = {"treatment": "redact solid", "start_s": 2.0, "rows": [row, row | {"photos": 10_000, "ms_each": 96.0}],
+             "spread": 0.2, "bar": 0.1, "is_within_bar": False}
+    one = {"after_s": 3.0, "killed": "driver", "outputs_then": 4, "ledger_done_then": 3, "half_made": ["a.jpg"],
+           "exit_code": 0, "differences": ["b.jpg"], "left_over": []}
+    other = one | {"killed": "all", "after_s": 7.5, "half_made": [], "differences": [], "ledger_done_then": None}
+    kill = {"photos": 24, "clips": 2, "unbroken_wall_s": 50.0, "kills": [one, other], "same": 1}
+    return {"bad": bad, "throughput": throughput, "scale": scale, "kill": kill}
+
+
+def test_what_a_batch_misses_is_shown_plainly(tmp_path):
+    record.write(tmp_path / "batch.json", "batch", batch())
+    text = table.render([tmp_path / "batch.json"])
+    for bold in ("**1 files under OUT were not protected.**",
+                 "1.9 times as fast as the loop and misses the bar of 2.**",
+                 "**The times differ by 20 % and miss the bar of 10 %.**", "**1 of 2 ended otherwise.**"):
+        assert bold in text
+    for row in ("| bad files named in the report, on the page, in the ledger | 29 of 30, 28 of 30, 27 of 30 |",
+                "| files under OUT that are not protected | 1 of 2,040 |",
+                "| faces still matched by dlib at FMR 1e-3, in files not flagged | 1 of 1,400 |",
+                "| the same, held out: sface | 700 of 1,400 |",
+                "| one `cloak photo FOLDER` | 1.00 | 0.50 | 3 |",
+                "| 10,000 | 10.0 | 96.0 | 100 | 900 | 80 |",
+                "| the driver alone | 1 | 3.0 to 3.0 | 4 to 4 | 1 | 0 | 0 |"):
+        assert row in text.splitlines()
+
+
+def test_parts_of_a_batch_that_were_not_measured_have_no_table(tmp_path):
+    record.write(tmp_path / "batch.json", "batch", {"kill": batch()["kill"]})
+    assert table.render([tmp_path / "batch.json"]).count("Source:") == 1
