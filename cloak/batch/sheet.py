@@ -179,12 +179,14 @@ def _caption(row: Row) -> str:
 
 
 def _state(row: Row) -> str:
+    """On a line of its own: without its middle it could say the opposite."""
     words = STANDING_IN_WORDS[row.standing]
-    return f"{shown(row.entry.treatment)}: {words.upper() if row.needs_eyes else words}"
+    return words.upper() if row.needs_eyes else words
 
 
 def _details(row: Row) -> str:
-    return ("clip, " if row.entry.media == "clip" else "") + faces_in_words(row.entry)
+    said = shown(row.entry.treatment), faces_in_words(row.entry)
+    return ("clip, " if row.entry.media == "clip" else "") + "; ".join(words for words in said if words)
 
 
 def _fitting(text: str, width_px: int) -> str:

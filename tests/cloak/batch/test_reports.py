@@ -309,3 +309,17 @@ def test_ten_thousand_files_make_a_page_that_opens_and_take_little_memory(places
     assert (work / "report.html").stat().st_size < 1.5e6
     assert "2,334 more are in report.csv" in page(work).text
     assert len(json.loads((work / "report.json").read_text())["files"]) == 10_000
+
+
+@pytest.mark.parametrize("standing", sheet.STANDING_IN_WORDS)
+def test_how_a_file_stands_is_never_cut_short_on_a_sheet(places, standing):
+    """NO FACE FOUND, WRITTEN without its middle would say the opposite."""
+    output, _ = places
+    states = {"look": dict(needs_look=True, faces={"matched": 1}), "unseen": dict(faces={})}
+    (row,) = rows_of([entry("a.jpg", treatment="redact mosaic inpaint of a long name", **states.get(standing, {}))],
+                     is_quiet=False)
+    words = sheet.STANDING_IN_WORDS[standing]
+    if standing in ("fine", "look", "unseen"):
+        assert row.standing == standing and sheet._state(row).lower() == words
+    for text in (words, words.upper()):
+        assert sheet._fitting(text, sheet.SIDE_PX) == text
