@@ -8,6 +8,9 @@ import os
 import shutil
 import sqlite3
 import sys
+from argparse import Namespace
+from functools import partial
+from pathlib import Path
 
 import av
 import numpy as np
@@ -18,6 +21,7 @@ from evaluation import batches, card
 from evaluation.card import SECRET, Card, Planted
 from evaluation.check import open_judges
 from evaluation.faces import decode
+from scripts import batch as script
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +114,15 @@ def test_a_file_that_was_swapped_after_the_report_is_seen(batch, made, judges):
     path = batch.publish(name, covered(decode(made.folder / name), judges))
     Image.new("RGB", (250, 250)).save(path)
     assert batch.judged(judges).unprotected == {name: "has another content than the report says"}
+
+
+def test_an_output_of_an_input_that_nobody_can_read_is_no_protected_file(batch, made, judges):
+    batch.card = Card(made.folder, ("cut.jpg",), ())
+    (made.folder / "cut.jpg").write_bytes((made.folder / made.photos[0]).read_bytes()[:900])
+    batch.publish("cut.jpg", np.zeros((250, 250, 3), np.uint8))
+    (why,) = batch.judged(judges).unprotected.values()
+    (made.folder / "cut.jpg").unlink()
+    assert why.startswith("cannot be judged beside its input")
 
 
 def test_a_position_in_the_metadata_is_seen(batch, made, judges):
@@ -212,12 +225,37 @@ def test_the_measurement_fails_with_what_is_wrong():
     assert batches.failings("scale", {"spread": 0.3, "is_within_bar": False, "rows": [{"done": 5}]})
 
 
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """The script, with a program in the place of the command that takes moments."""
+    monkeypatch.setattr(script, "CLOAK", (sys.executable, "-m", "tests.evaluation.stand_in_batch"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    return Namespace(photos=2, clips=1, kills=1, workers=(), sample=2, sizes=[3])
+
+
+def test_the_script_finds_a_kill_that_published_half_a_file(stand_in, shared_data, tmp_path, monkeypatch):
+    monkeypatch.setattr(card, "make", partial(few, card.make))
+    (tmp_path / "fair").mkdir()
+    found = script.kill(shared_data, tmp_path / "fair", stand_in)
+    assert batches.failings("kill", found) == [] and found["kills"][0]["code"] == -9 and found["files"] == 6
+    monkeypatch.setenv("HURRIED", "yes")
+    late = Namespace(uniform=lambda low, high: 4.0)  # by then it hangs
+    monkeypatch.setattr(script, "random", Namespace(Random=lambda seed: late))
+    (tmp_path / "hurried").mkdir()
+    found = script.kill(shared_data, tmp_path / "hurried", stand_in)
+    assert found["kills"][0]["half_made"] and batches.failings("kill", found) == ["0 of 1 ended as the unbroken run"]
+
+
+def few(make, data, folder, **sizes):
+    return make(data, folder, photos=3, clips=0, seed=2)
+
+
 def test_a_killed_command_is_waited_for_with_all_it_started(tmp_path):
     program = ("import subprocess, sys, time\nfor _ in range(2): subprocess.Popen([sys.executable, '-c', 'import time; "
                "time.sleep({})'])\ntime.sleep(60)")
     ran = batches.run([sys.executable, "-c", program.format(60)], tmp_path, kill=(1.0, "all"))
     assert ran.code == -9 and ran.orphans_s < 5
-    ran = batches.run([sys.executable, "-c", program.format(2.5)], tmp_path, kill=(0.7, "driver"))
+    ran = batches.run([sys.executable, "-c", program.format(4)], tmp_path, kill=(1.5, "driver"))
     assert ran.code == -9 and ran.orphans_s > 0.5
     assert list(tmp_path.iterdir()) == []
 
