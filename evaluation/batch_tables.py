@@ -116,8 +116,9 @@ def _kill_words(part: dict[str, Any]) -> str:
     kills = len(part["kills"])
     same = (f"After all {kills} the outputs and their reports are those of the unbroken run, byte for byte."
             if part["same"] == kills else f"**{kills - part['same']} of {kills} ended otherwise.**")
-    return (f"`cloak batch` on {part['photos']} photos and {part['clips']} clips ({part['unbroken_wall_s']:.0f} s when "
-            f"nobody touches it), killed at {kills} drawn moments and started again. {same}")
+    return (f"`cloak batch --photos {part['photos_as']}` on {part['photos']} photos and {part['clips']} clips "
+            f"({part['unbroken_wall_s']:.0f} s when nobody touches it), killed at {kills} drawn moments and "
+            f"started again. {same}")
 
 
 _KILLED = {"driver": "the driver alone", "all": "all its processes"}

@@ -21,6 +21,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -37,8 +38,6 @@ from evaluation.check import FMR, open_judges
 
 RESULT = Path(__file__).parent.parent / "evaluation" / "results" / "batch.json"
 CLOAK = (sys.executable, "-c", "from cloak.cli import main; main()")
-# What a card comes home to: the commands of the README
-CARD = ("--photos", "cloak", "--videos", "solid")
 # The cheapest treatment, so that what is measured is the batch and not the cloak
 QUICK = ("--photos", "solid", "--videos", "solid")
 # What makes `cloak photo` do what the batch does unless it is told otherwise
@@ -49,6 +48,10 @@ BAR_TIMES, BAR_SHARE = 2.0, 0.10
 def batch(folder: Path, out: Path, *words: str, **watched: Any) -> Ran:
     """`cloak batch FOLDER -o OUT`, in the folder above both."""
     return run([*CLOAK, "batch", folder.name, "-o", out.name, *words], folder.parent, out=out, **watched)
+
+
+def on_card(sizes: argparse.Namespace) -> tuple[str, ...]:
+    return "--photos", sizes.photos_as, "--videos", "solid"
 
 
 def work_of(out: Path) -> Path:
@@ -67,7 +70,7 @@ def bad(data: Path, room: Path, sizes: argparse.Namespace) -> dict[str, Any]:
         if look.outputs:
             (made.folder / card.VANISHING).unlink(missing_ok=True)
 
-    ran = batch(made.folder, out, *CARD, *sizes.workers, without_root=True, on_look=take_away)
+    ran = batch(made.folder, out, *on_card(sizes), *sizes.workers, without_root=True, on_look=take_away)
     work = work_of(out)
     document = read_document(work)
     html = (work / "report.html").read_text(encoding="utf-8")
@@ -78,12 +81,12 @@ def bad(data: Path, room: Path, sizes: argparse.Namespace) -> dict[str, Any]:
                                on_file=lambda number: say(f"{number} files judged", every=number % 100 == 0))
     after = tree(made.folder)
     vanished = [name for name in differences(before, after) if name != card.VANISHING]
-    again = batch(made.folder, out, *CARD, *sizes.workers, without_root=True)
+    again = batch(made.folder, out, *on_card(sizes), *sizes.workers, without_root=True)
     good = {batches.shown(name) for name in (*made.photos, *made.clips)}
     states = {one["source"]: one["state"] for one in document["files"]}
     return {
         "photos": len(made.photos), "clips": len(made.clips), "bad": len(made.bad), "odd": len(made.odd),
-        "command": shlex.join(["cloak", "batch", "card", "-o", "web", *CARD]),
+        "command": shlex.join(["cloak", "batch", "card", "-o", "web", *on_card(sizes)]),
         "exit_code": ran.code, "wall_s": ran.wall_s, "counts": document["counts"],
         "good_done": sum(states.get(name) == "done" for name in good),
         "good_not_done": {name: states.get(name) for name in sorted(good) if states.get(name) != "done"},
@@ -154,24 +157,26 @@ def scale(data: Path, room: Path, sizes: argparse.Namespace) -> dict[str, Any]:
 def kill(data: Path, room: Path, sizes: argparse.Namespace) -> dict[str, Any]:
     """The same command, killed at moments that a seed draws, and run again."""
     made = card.make(data, room / "card", photos=24, clips=2, seed=2)
-    whole = batch(made.folder, room / "whole", *CARD, *sizes.workers)
+    whole = batch(made.folder, room / "whole", *on_card(sizes), *sizes.workers)
     expected = tree(room / "whole")
     draw = random.Random(20)
     rows: list[dict[str, Any]] = []
     for number in range(sizes.kills):
         after_s, what = draw.uniform(0.5, whole.wall_s), ("driver", "all")[number % 2]
         out = room / f"killed-{number}"
-        while (first := batch(made.folder, out, *CARD, *sizes.workers, kill=(after_s, what))).code != -signal.SIGKILL:
-            # It was done before: another time may be quicker
-            after_s *= 0.8
+        while True:
+            first = batch(made.folder, out, *on_card(sizes), *sizes.workers, kill=(after_s, what))
+            if first.code == -signal.SIGKILL:
+                break
+            after_s *= 0.8  # it was done before that
             for left in (out, work_of(out)):
                 shutil.rmtree(left, ignore_errors=True)
         between = tree(out) if out.exists() else {}
         # Temporary files are no outputs; whatever has a name of its own must be whole
-        hidden = [name for name in between if Path(name).name.startswith(".")]
+        hidden = [name for name in between if is_temporary(Path(name))]
         half_made = [name for name in between if name not in hidden and between[name] != expected.get(name)]
         done_before = ledger_done(work_of(out))
-        again = batch(made.folder, out, *CARD, *sizes.workers)
+        again = batch(made.folder, out, *on_card(sizes), *sizes.workers)
         rows.append({
             "after_s": after_s, "killed": what, "code": first.code, "orphans_s": first.orphans_s,
             "outputs_then": sum(not name.endswith(".json") for name in between.keys() - set(hidden)),
@@ -183,8 +188,9 @@ def kill(data: Path, room: Path, sizes: argparse.Namespace) -> dict[str, Any]:
         say(f"kill {number + 1}: {what} after {after_s:.1f} s, {len(half_made)} half made, "
             f"{len(rows[-1]['differences'])} differences")
     same = sum(not row["differences"] and not row["half_made"] and row["exit_code"] == whole.code for row in rows)
-    return {"photos": len(made.photos), "clips": len(made.clips), "unbroken_wall_s": whole.wall_s,
-            "unbroken_exit_code": whole.code, "files": len(expected), "kills": rows, "same": same}
+    return {"photos": len(made.photos), "clips": len(made.clips), "photos_as": sizes.photos_as,
+            "unbroken_wall_s": whole.wall_s, "unbroken_exit_code": whole.code, "files": len(expected),
+            "kills": rows, "same": same}
 
 
 # --- small parts -------------------------------------------------------------------------------------------------
@@ -206,9 +212,14 @@ def ledger_done(work: Path) -> int | None:
 
 
 def leftovers(out: Path, work: Path) -> list[str]:
-    """Temporary files in either folder."""
-    return sorted(path.name for folder in (out, work) for path in folder.rglob("*")
-                  if path.name.startswith(".") or path.suffix in (".part", ".tmp"))
+    """Temporary files under the folder of the outputs, and what is no part of a batch in its work folder."""
+    under = [str(path) for path in (one.relative_to(out) for one in out.rglob("*")) if is_temporary(path)]
+    kept = re.compile(r"ledger\.sqlite(-journal|-wal|-shm)?|report\.(html|csv|json)|sheet(-\d+)?\.jpg|\.?lock")
+    return sorted([*under, *(path.name for path in work.iterdir() if not kept.fullmatch(path.name))])
+
+
+def is_temporary(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts) or path.suffix in (".part", ".tmp")
 
 
 def say(words: str, *, every: bool = True) -> None:
@@ -225,6 +236,8 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--photos", type=int, default=1000, help="of the card with bad files")
     parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--photos-as", default="cloak", help="treatment of photos of the card and of the runs that are "
+                        "killed; solid where time is short")
     parser.add_argument("--sample", type=int, default=120, help="photos of the throughput")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--kills", type=int, default=20)

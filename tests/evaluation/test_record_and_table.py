@@ -211,7 +211,7 @@ def batch():
     one = {"after_s": 3.0, "killed": "driver", "outputs_then": 4, "ledger_done_then": 3, "half_made": ["a.jpg"],
            "exit_code": 0, "differences": ["b.jpg"], "left_over": []}
     other = one | {"killed": "all", "after_s": 7.5, "half_made": [], "differences": [], "ledger_done_then": None}
-    kill = {"photos": 24, "clips": 2, "unbroken_wall_s": 50.0, "kills": [one, other], "same": 1}
+    kill = {"photos": 24, "clips": 2, "photos_as": "solid", "unbroken_wall_s": 50.0, "kills": [one, other], "same": 1}
     return {"bad": bad, "throughput": throughput, "scale": scale, "kill": kill}
 
 
