@@ -47,7 +47,10 @@ BAR_TIMES, BAR_SHARE = 2.0, 0.10
 
 def batch(folder: Path, out: Path, *words: str, **watched: Any) -> Ran:
     """`cloak batch FOLDER -o OUT`, in the folder above both."""
-    return run([*CLOAK, "batch", folder.name, "-o", out.name, *words], folder.parent, out=out, **watched)
+    ran = run([*CLOAK, "batch", folder.name, "-o", out.name, *words], folder.parent, out=out, **watched)
+    if not (out.with_name(f"{out.name}.batch") / "report.json").exists() and "kill" not in watched:
+        print(f"cloak batch {folder.name} left no report, exit code {ran.code}: {ran.stderr[-2000:]}", file=sys.stderr)
+    return ran
 
 
 def on_card(sizes: argparse.Namespace) -> tuple[str, ...]:
