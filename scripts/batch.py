@@ -159,7 +159,7 @@ def scale(data: Path, room: Path, sizes: argparse.Namespace) -> dict[str, Any]:
 
 def kill(data: Path, room: Path, sizes: argparse.Namespace) -> dict[str, Any]:
     """The same command, killed at moments that a seed draws, and run again."""
-    made = card.make(data, room / "card", photos=24, clips=2, seed=2)
+    made = card.make(data, room / "card", photos=sizes.kill_card[0], clips=sizes.kill_card[1], seed=2)
     whole = batch(made.folder, room / "whole", *on_card(sizes), *sizes.workers)
     expected = tree(room / "whole")
     draw = random.Random(20)
@@ -244,6 +244,8 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=120, help="photos of the throughput")
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1000, 10_000])
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kill-card", type=int, nargs=2, default=[24, 2], help="photos and clips of the runs that are "
+                        "killed")
     parser.add_argument("--workers", type=lambda count: ("--workers", count), default=())
     parser.add_argument("--room", type=Path, help="where the temporary folders are made")
     parser.add_argument("--out", type=Path, default=RESULT)

@@ -230,7 +230,7 @@ def stand_in(monkeypatch, tmp_path):
     """The script, with a program in the place of the command that takes moments."""
     monkeypatch.setattr(script, "CLOAK", (sys.executable, "-m", "tests.evaluation.stand_in_batch"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    return Namespace(photos=2, clips=1, photos_as="solid", kills=1, workers=(), sample=2, sizes=[3])
+    return Namespace(photos=2, clips=1, photos_as="solid", kills=1, kill_card=(3, 0), workers=(), sample=2, sizes=[3])
 
 
 def test_the_script_finds_a_kill_that_published_half_a_file(stand_in, shared_data, tmp_path, monkeypatch):
