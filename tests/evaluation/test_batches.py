@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 import sys
 from argparse import Namespace
-from functools import partial
 from pathlib import Path
 
 import av
@@ -234,7 +233,6 @@ def stand_in(monkeypatch, tmp_path):
 
 
 def test_the_script_finds_a_kill_that_published_half_a_file(stand_in, shared_data, tmp_path, monkeypatch):
-    monkeypatch.setattr(card, "make", partial(few, card.make))
     (tmp_path / "fair").mkdir()
     found = script.kill(shared_data, tmp_path / "fair", stand_in)
     assert batches.failings("kill", found) == [] and found["kills"][0]["code"] == -9 and found["files"] == 6
@@ -244,10 +242,6 @@ def test_the_script_finds_a_kill_that_published_half_a_file(stand_in, shared_dat
     (tmp_path / "hurried").mkdir()
     found = script.kill(shared_data, tmp_path / "hurried", stand_in)
     assert found["kills"][0]["half_made"] and batches.failings("kill", found) == ["0 of 1 ended as the unbroken run"]
-
-
-def few(make, data, folder, **sizes):
-    return make(data, folder, photos=3, clips=0, seed=2)
 
 
 def test_a_killed_command_is_waited_for_with_all_it_started(tmp_path):
