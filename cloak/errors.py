@@ -83,3 +83,8 @@ class FetchFailed(CloakError):
 
 class ReportUnreadable(CloakError):
     """A report is missing, is not JSON, or does not follow the schema it names."""
+
+
+class ClusterUnusable(CloakError):
+    """There is no cluster at the address, or a machine of it would not make the same files. What was not done stays
+    to be done."""
