@@ -33,7 +33,7 @@ Do = Callable[[Group, Common], tuple[Result, ...]]
 # How often a group is begun before it is given up: when workers die over it on nodes that live, and when nodes die
 # under it, which is hardly ever its fault. It is always begun whole, for another company would make other bytes.
 _DEATHS_OF_WORKERS, _DEATHS_OF_NODES = 2, 3
-# A node on which workers die this often without one group done gets no more
+# A node on which workers die this often before they can begin gets no more
 _FALSE_STARTS = 3
 _SECONDS_BETWEEN_ROLL_CALLS = 5.0
 _SECONDS_TO_ANSWER = 300.0  # a node reads all weight files first, perhaps from a network folder
@@ -59,12 +59,8 @@ class _Worker:
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
 
-    def do(self, group: Group, common: Common, do: Do | None) -> tuple[Result, ...] | Lost:
+    def do(self, group: Group, common: Common, do: Do) -> tuple[Result, ...] | Lost:
         try:
-            if do is None:
-                from cloak.batch import doing
-
-                do = doing.do
             return do(group, common)
         except MemoryError:
             os._exit(1)  # what is left of the process is not to be trusted
@@ -112,12 +108,13 @@ class Cluster:
 
     Args:
         address: `host:port` of a cluster that runs, or `auto`: the one that this machine is part of.
-        do: what workers do with a group; None: what `cloak.batch.doing` says.
+        do: what workers do with a group. A function of this package is sent by its name, and nodes take their own,
+            whose files were compared; only one that is made inside another is sent whole.
     Raises:
         ClusterUnusable: `address` is none, or Ray is not installed.
     """
 
-    def __init__(self, address: str, *, do: Do | None = None) -> None:
+    def __init__(self, address: str, do: Do) -> None:
         self._address, self._do = _checked(address), do
         self._ray = _ray()
         self.notes: list[str] = []  # what a person should know of the cluster, as soon as `run` has begun
@@ -259,8 +256,15 @@ class Cluster:
         try:
             self._ray.get(promise)
         except self._ray.exceptions.RayError as error:
-            self._replace(state, hand, _last_line(error))
+            node = hand.place.node
+            state.false_starts[node] = state.false_starts.get(node, 0) + 1
+            if state.false_starts[node] < _FALSE_STARTS or node not in self._alive():
+                self._replace(state, hand)
+            elif state.facts.pop(node, None) is not None:
+                self._note(f"workers on {state.known[node]} died before they could begin ({_last_line(error)}); it "
+                           "gets no more work")
         else:
+            state.false_starts.pop(hand.place.node, None)
             state.idle.append(hand)
 
     def _collect(self, state: _State, promise: Any) -> tuple[Group, tuple[Result, ...] | Lost] | None:
@@ -271,7 +275,7 @@ class Cluster:
             answer: tuple[Result, ...] | Lost = self._ray.get(promise)
         except errors.RayError as error:
             why = _last_line(error)
-            self._replace(state, hand, why)
+            self._replace(state, hand)
             # Not its fault: the node is gone, or the driver cannot reach it. There the worker may go on, unseen.
             if hand.place.node not in self._alive() or isinstance(error, errors.ActorUnavailableError):
                 begun.dead_nodes += 1
@@ -282,22 +286,16 @@ class Cluster:
             state.again.append(begun)
             return None
         state.idle.append(hand)
-        state.false_starts.pop(hand.place.node, None)
         return begun.group, answer
 
-    def _replace(self, state: _State, hand: _Hand, why: str) -> None:
-        """Another worker in the place of one that is gone, as long as that makes sense."""
+    def _replace(self, state: _State, hand: _Hand) -> None:
+        """Another worker in the place of one that is gone, if its node is not."""
         self._let_go(hand)
         node = hand.place.node
-        if node not in self._alive():
-            if state.facts.pop(node, None) is not None:
-                self._note(f"the node {state.known[node]} was lost; its groups are begun again elsewhere")
-            return
-        state.false_starts[node] = state.false_starts.get(node, 0) + 1
-        if state.false_starts[node] < _FALSE_STARTS:
+        if node in self._alive():
             self._open(state, hand.place)
         elif state.facts.pop(node, None) is not None:
-            self._note(f"workers on {state.known[node]} died {_FALSE_STARTS} times ({why}); it gets no more work")
+            self._note(f"the node {state.known[node]} was lost; what it worked on is begun again elsewhere")
 
     def _let_go(self, hand: _Hand) -> None:
         with contextlib.suppress(Exception):  # whatever happens to a worker that nobody waits for
