@@ -272,7 +272,7 @@ def engine(second: int, held_up: int):
 
 
 def crowd(two_people, folder: Path) -> list[Group]:
-    """Five photos and a tiny clip of two people, in four groups."""
+    """Four photos and a tiny clip of two people, in four groups."""
     from PIL import Image
 
     solid, light = Recipe(Treatment("redact", "solid")), Recipe(Treatment("cloak", "light"))
