@@ -21,6 +21,7 @@ from cloak.settings import Settings
 from cloak.terminal import DONE, FAILED, MATCHED, NO_FACE, AsJson, complain, edge, print_json
 
 if TYPE_CHECKING:
+    from cloak.batch.on_ray import Cluster
     from cloak.batch.running import Ended, Job, Progress
 
 SCHEMA = "facecloak-batch/1"
@@ -72,6 +73,9 @@ def batch(
                                               help="For the ledger and the reports. Default: OUT.batch.")] = None,
     workers: Annotated[int | None, typer.Option(metavar="N", min=1, max=1024, show_default=False,
                                                 help="Processes. Default: from cores, memory and GPUs.")] = None,
+    ray: Annotated[str | None, typer.Option(metavar="auto|HOST:PORT", show_default=False,
+                                            help="Have it done by a Ray cluster that runs; see docs/cluster.md. "
+                                                 "Whoever reaches its ports can read all photos.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
     sheet: Annotated[bool, typer.Option("--sheet", help="Also make pictures of the outputs, for the report.")] = False,
     lock: Annotated[bool, typer.Option("--lock", help="Wait for another run in the same work folder to end.")] = False,
@@ -97,12 +101,19 @@ def batch(
         began, started = time.monotonic(), datetime.now(timezone.utc)
         _make_private(place)
         with locking.locked(place, waits=lock) as handle:
-            gpus = _gpus(settings)
-            count = workers or _count(gpus)
+            runner: Local | Cluster
+            if ray is None:
+                gpus = _gpus(settings)
+                count = workers or _count(gpus)
+                runner, who = Local(count, gpus=gpus, handle=handle), f"{count} on this machine"
+            else:
+                runner, who = _cluster(ray, workers), "those of a Ray cluster"
             with _Bar(as_json) as bar:
-                ended = running.run(job, Local(count, gpus=gpus, handle=handle), on_progress=bar)
+                ended = running.run(job, runner, on_progress=bar)
+            for note in () if isinstance(runner, Local) else runner.notes:
+                complain(note)
             code = code_of(ended)
-            pages = _report(job, ended, started, time.monotonic() - began, code, count, rules, sheet)
+            pages = _report(job, ended, started, time.monotonic() - began, code, who, rules, sheet)
         if as_json:
             print_json(_document(ended, code, pages))
         else:
@@ -159,6 +170,15 @@ def _count(gpus: int) -> int:
     return workers.how_many(cores=workers.cores(), free_bytes=workers.free_bytes(), gpus=gpus)
 
 
+def _cluster(address: str, workers: int | None) -> Cluster:
+    from cloak.batch import doing, on_ray
+
+    if workers is not None:
+        raise SettingsInvalid("--workers is for this machine; nodes of a cluster have one for each core or GPU that "
+                              "`ray start` offers. Leave it out. Nothing was written.")
+    return on_ray.Cluster(address, doing.do)
+
+
 def _dry_run(job: Job, as_json: bool) -> int:
     from cloak.batch import running
 
@@ -181,7 +201,7 @@ def _dry_run(job: Job, as_json: bool) -> int:
     return FAILED if broken or walked.troubles or not walked.found else DONE
 
 
-def _report(job: Job, ended: Ended, started: datetime, wall_s: float, code: int, count: int, rules: Path | None,
+def _report(job: Job, ended: Ended, started: datetime, wall_s: float, code: int, who: str, rules: Path | None,
             sheet: bool) -> tuple[Path, ...]:
     from cloak.batch import fingerprint, reports
 
@@ -195,7 +215,7 @@ def _report(job: Job, ended: Ended, started: datetime, wall_s: float, code: int,
         weights |= fingerprint.weights_of(one, job.common)
     facts = reports.RunFacts(
         started=started, wall_s=wall_s, exit_code=code, output=job.output,
-        workers=f"{count} on this machine", settings=settings, versions=versions, weights=weights,
+        workers=who, settings=settings, versions=versions, weights=weights,
         input=shown(job.folder), rules=tuple(str(rule) for rule in job.rules.rules), made=ended.made,
         left_alone=ended.left_alone, troubles=ended.troubles)
     return reports.write(ended.entries, facts, job.work, is_quiet=False, sheet=sheet)

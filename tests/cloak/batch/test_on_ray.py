@@ -277,6 +277,7 @@ def crowd(two_people, folder: Path) -> list[Group]:
 
     solid, light = Recipe(Treatment("redact", "solid")), Recipe(Treatment("cloak", "light"))
     plan = [("photo", [0], solid), ("clip", [1], solid), ("photo", [2], light), ("photo", [3, 4], solid)]
+    folder.mkdir(exist_ok=True)
     groups = []
     for number, (media, numbers, recipe) in enumerate(plan):
         items = []
@@ -339,3 +340,27 @@ def test_two_nodes_of_which_one_is_killed_make_what_one_machine_makes(nodes, tmp
             assert made == Path(ours.words).read_bytes() and len(made) > 1000
             assert hashlib.sha256(made).hexdigest() == theirs.output_sha256 == ours.output_sha256
     assert not (tmp_path / "out").exists()  # names are the driver's to give, and half a file never gets one
+
+
+def test_the_command_makes_on_two_nodes_what_it_makes_alone(nodes, tmp_path, two_people):
+    """Outputs, reports beside them, and what the ledger holds of them."""
+    import sqlite3
+
+    crowd(two_people, tmp_path / "in")
+    for one in (2, 3):
+        (tmp_path / "in" / f"{NAME}-{one}.jpg").unlink()
+    nodes.start("second")
+    code = "from cloak.cli import main; main()"
+    held = []
+    for name, more in (("far", ["--ray", nodes.address]), ("near", ["--workers", "1"])):
+        run = subprocess.run([sys.executable, "-c", code, "batch", tmp_path / "in", "-o", tmp_path / name, "--photos",
+                              "solid", "--device", "cpu", *more], capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout + run.stderr
+        with sqlite3.connect(tmp_path / f"{name}.batch" / "ledger.sqlite") as ledger:
+            held.append((files(tmp_path / name), ledger.execute(
+                "SELECT number, state, output_sha256 FROM items ORDER BY number").fetchall()))
+    assert held[0] == held[1] and len(held[0][0]) == 6 and len(held[0][1]) == 3
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
