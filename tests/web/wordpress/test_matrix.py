@@ -160,6 +160,8 @@ def left_with_the_service(service):
     """Jobs whose numbers the plugin never learnt, as answers were cut: only their deadline ends them, and soon."""
     yield
     for job in service.client.get("/v1/jobs").json()["jobs"]:
+        if job["kind"] != "protect":
+            continue  # clips of other tests stay for the desk
         created, expires = (datetime.fromisoformat(job[name].replace("Z", "+00:00")) for name in ("created", "expires"))
         assert (expires - created).total_seconds() <= 45 + 60 + 1, job
         service.client.delete(f"/v1/jobs/{job['id']}")
