@@ -37,13 +37,18 @@ PHOTOS, CLIP = "photos-", "clip-"
 def do(group: Group, common: Common) -> tuple[Result, ...]:
     """Each item that is missing, with what became of it; `Result.made` of one that is done is the caller's to name.
 
-    Raises:
-        OSError: the folder for temporary files cannot be made.
+    A disk that is full or gone fails the group and no more: the next run tries it again.
     """
     began = time.monotonic()
     base = common.folder or group.items[0].output.parent
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    results = _photos(group, common, base) if group.items[0].media == "photo" else (_clip(group, common, base),)
+    try:
+        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        results = _photos(group, common, base) if group.items[0].media == "photo" else (_clip(group, common, base),)
+    except OSError as error:
+        words = (f"the folder for temporary files cannot be used ({error.strerror or type(error).__name__}). Nothing "
+                 "was written. Make room there and run the same command again.")
+        results = tuple(Result(number, "failed", words=words, raised="OutputRefused")
+                        for number in sorted(group.missing))
     each = (time.monotonic() - began) / max(len(results), 1)
     return tuple(dataclasses.replace(result, seconds=each) for result in results)
 

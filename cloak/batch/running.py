@@ -11,6 +11,7 @@ import dataclasses
 import os
 import shutil
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ _DEATHS_TO_FAIL = {"photo": 3, "clip": 2}
 _READ_AT_ONCE = 128
 # Each death takes a round, and so does an input that vanishes while others hold the same content
 _MOST_ROUNDS = 6
+_SECONDS_BETWEEN_WORDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class _Batch:
         self.deaths: Counter[int] = Counter()  # by item
         self.hashes: dict[tuple[str, str], str] = {}
         self.made = 0
+        self.told = 0.0  # when somebody was last told how far it is
 
     def run(self, runner: Runner) -> Ended:
         self.temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -418,6 +421,9 @@ class _Batch:
         return self.job.output / (file.output or "")
 
     def _tell(self) -> None:
+        if time.monotonic() - self.told < _SECONDS_BETWEEN_WORDS:
+            return  # counting takes a while where there are a hundred thousand
+        self.told = time.monotonic()
         counts = self.ledger.counts()
         files = sum(counts.values())
         self.on_progress(Progress("working", files - counts.get("waiting", 0), files))

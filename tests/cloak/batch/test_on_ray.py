@@ -355,11 +355,11 @@ def test_the_command_makes_on_two_nodes_what_it_makes_alone(nodes, tmp_path, two
     for name, more in (("far", ["--ray", nodes.address]), ("near", ["--workers", "1"])):
         run = subprocess.run([sys.executable, "-c", code, "batch", tmp_path / "in", "-o", tmp_path / name, "--photos",
                               "solid", "--device", "cpu", *more], capture_output=True, text=True)
-        assert run.returncode == 0, run.stdout + run.stderr
+        assert run.returncode in (0, 3), run.stdout + run.stderr  # 3: a person has to look at the clip
         with sqlite3.connect(tmp_path / f"{name}.batch" / "ledger.sqlite") as ledger:
-            held.append((files(tmp_path / name), ledger.execute(
+            held.append((files(tmp_path / name), run.returncode, ledger.execute(
                 "SELECT number, state, output_sha256 FROM items ORDER BY number").fetchall()))
-    assert held[0] == held[1] and len(held[0][0]) == 6 and len(held[0][1]) == 3
+    assert held[0] == held[1] and len(held[0][0]) == 6 and len(held[0][2]) == 3
 
 
 def files(folder: Path) -> dict[str, bytes]:
